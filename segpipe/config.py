@@ -1,0 +1,141 @@
+"""The job: what to read, how to sample it, which model, where to write. The same models are the flow's parameters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from segpipe.errors import ConfigError
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused: a misspelt key must never be a silent default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(Strict):
+    """Which frames of a video are segmented. At most one rule; without any, all are. Images are always all taken."""
+
+    every_n: int | None = Field(None, ge=1, description="every n-th frame of the packet index, the first included")
+    per_second: float | None = Field(None, gt=0, description="n frames a second, each the nearest to its ideal time")
+    keyframes: bool = Field(False, description="key frames only; the rest is not decoded")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Sampling:
+        given = [n for n in ("every_n", "per_second", "keyframes") if getattr(self, n)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: give one")
+        return self
+
+
+class ModelSettings(Strict):
+    """The network and where it runs."""
+
+    source: str = Field("builtin:street", description="builtin:street, smp:ID, hf:ID, torchvision:NAME or fake:")
+    device: str = Field("auto", description="auto (CUDA when there), cpu, cuda or cuda:N")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto is float32 on a CPU and float16 autocast on CUDA"
+    )
+    allow_untrained: bool = Field(False, description="run a model whose weights were never trained (a smoke test)")
+
+
+class WorkerSettings(Strict):
+    """Sizes of the batches and of the queues between the stages."""
+
+    batch_size: int = Field(4, ge=1, le=1024, description="frames in one batch")
+    lanes: int = Field(0, ge=0, le=64, description="batches in work at once; 0: one per core on a CPU, two on CUDA")
+    decode_threads: int = Field(0, ge=0, le=64, description="threads of a video decoder; 0: one on a CPU, more on CUDA")
+
+
+class StoreSettings(Strict):
+    """How the dataset is laid out."""
+
+    frames_per_shard: int = Field(
+        512, ge=1, le=100_000, description="frames in one shard, the unit of retry and commit; grows with long videos"
+    )
+    compression_level: int = Field(3, ge=1, le=19, description="ZSTD level")
+
+
+class Job(Strict):
+    """One job: footage in, dataset out."""
+
+    inputs: tuple[str, ...] = Field(min_length=1, description="image files, folders, video files and globs, mixed freely")
+    output: str = Field(min_length=1, description="the dataset's folder")
+    sampling: Sampling = Sampling()
+    model: ModelSettings = ModelSettings()
+    worker: WorkerSettings = WorkerSettings()
+    store: StoreSettings = StoreSettings()
+    replace: bool = Field(False, description="throw away a dataset that was made with other settings")
+    retry_failed: bool = Field(False, description="do shards with failed frames again")
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a job's YAML as a mapping. Raises ConfigError where it is missing, unreadable or no mapping."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the config can't be read ({error.strerror}); name an existing YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: the config is a {type(content).__name__}; a mapping of keys is needed")
+    return content
+
+
+def apply_sets(content: dict[str, Any], sets: list[str]) -> dict[str, Any]:
+    """Put `a.b=value` assignments (values in YAML) over a mapping; returns a new mapping."""
+    result = dict(content)
+    for text in sets:
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise ConfigError(f"--set {text}: give it as key=value, such as --set sampling.every_n=5")
+        level = result
+        *parents, last = key.strip().split(".")
+        for parent in parents:
+            inner = level.get(parent)
+            if inner is not None and not isinstance(inner, dict):
+                raise ConfigError(f"--set {text}: {parent} is a value, not a group of keys")
+            level[parent] = dict(inner or {})
+            level = level[parent]
+        try:
+            level[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {text}: {value!r} is no valid YAML value") from None
+    return result
+
+
+def make_job(content: dict[str, Any], origin: str = "the job") -> Job:
+    """Validate a mapping. Raises ConfigError with one line that names each wrong key and what is allowed there."""
+    try:
+        return Job.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error as one line: each place, what is wrong there, and the keys that are allowed."""
+    parts = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(p) for p in item["loc"]) or "job"
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown key '{place}' (allowed there: {', '.join(_allowed(item['loc'][:-1]))})")
+        else:
+            given = "" if item["type"] == "missing" else f" (found {item['input']!r})"
+            parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{given}")
+    return "; ".join(parts)
+
+
+def _allowed(place: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Job
+    for name in place:
+        inner = model.model_fields[str(name)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

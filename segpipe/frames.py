@@ -1,0 +1,161 @@
+"""What passes between the parts: sources, shards, frames, model inputs and results. No behaviour, no heavy imports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt8 = NDArray[np.uint8]
+Float32 = NDArray[np.float32]
+VOID = 255
+"""The label of a pixel that the network didn't see; never a class."""
+
+SourceKind = Literal["video", "images"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """One source: a video file, or the images that lie in one folder.
+
+    `uri` is the absolute path. `source_id` is made from it alone, so that the same footage has the same id however
+    the path was spelled and whatever else is in the run.
+    """
+
+    source_id: str
+    kind: SourceKind
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """Size and modification time of a file when it was planned: another stamp later means another content."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A contiguous part of one source: the unit of work, retry and commit.
+
+    `name` is the stem of its files in the dataset and is made from what the shard holds. A video's shard is the
+    half-open range `start` to `stop` of positions in its packet index; an image shard is the list of `files`.
+    `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row.
+    """
+
+    name: str
+    source: SourceInfo
+    frame_count: int
+    files: tuple[FileStamp, ...]
+    start: int = 0
+    stop: int = 0
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRef:
+    """Which frame this is. `frame_id` is the primary key of all tables.
+
+    `frame_index` is the position in the video's packet index and `pts_s` its presentation time in seconds; both are
+    None for images, which have no place in a stream. `start_s` is the first presentation time of the stream.
+    """
+
+    frame_id: str
+    source_id: str
+    uri: str
+    frame_index: int | None = None
+    pts_s: float | None = None
+    timestamp_us: int | None = None
+    timestamp_source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded, upright frame: `rgb` is uint8 [H, W, 3]."""
+
+    ref: FrameRef
+    rgb: UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFailure:
+    """A frame that was attempted and failed: it becomes a row with `status = 'error'`."""
+
+    ref: FrameRef
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where the frame's pixels lie in the network's input.
+
+    The centre of frame pixel (y, x) lies at input position (scale_y * (y + 0.5) + offset_y, and the same in x), in
+    input pixels with the edge of the first at 0. Frame rows y0 to y1 and columns x0 to x1 (half-open) were seen by
+    the network; what a crop left out is void.
+    """
+
+    height: int
+    width: int
+    scale_y: float
+    scale_x: float
+    offset_y: float = 0.0
+    offset_x: float = 0.0
+    y0: int = 0
+    x0: int = 0
+    y1: int = 0
+    x1: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """A frame made ready for the network: `pixels` uint8 [h, w, 3] at the network's size, and its `view`."""
+
+    ref: FrameRef
+    pixels: UInt8
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class FrameBatch:
+    """Inputs of one shape, in the order of the source."""
+
+    inputs: tuple[ModelInput, ...]
+
+    def __post_init__(self) -> None:
+        shapes = {i.pixels.shape for i in self.inputs}
+        if len(shapes) != 1:
+            raise ValueError(f"a batch holds inputs of one shape; these are {sorted(shapes)}: group them first")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassStatistics:
+    """Statistics of one frame over its valid pixels, an entry per class (arrays [C]).
+
+    `confidence` is the mean probability of the class over its pixels, NaN where it has none. Boxes are inclusive
+    pixel positions, -1 where there is none; centroids are means of pixel positions.
+    """
+
+    pixel_count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    x_min: NDArray[np.int64]
+    y_min: NDArray[np.int64]
+    x_max: NDArray[np.int64]
+    y_max: NDArray[np.int64]
+    centroid_x: NDArray[np.float64]
+    centroid_y: NDArray[np.float64]
+    valid_pixels: int
+    mean_confidence: float
+    mean_entropy: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """What the worker found: `labels` uint8 [H, W] at the frame's size (VOID where unseen) and its statistics."""
+
+    ref: FrameRef
+    labels: UInt8
+    statistics: ClassStatistics

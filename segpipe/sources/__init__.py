@@ -1,0 +1,48 @@
+"""Sources: from paths to shards, and from a shard to frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from segpipe.config import Job, Sampling
+from segpipe.errors import SourceError
+from segpipe.frames import Frame, FrameFailure, FrameRef, Shard
+from segpipe.sources.discover import Footage, discover
+from segpipe.sources.identity import source_info
+from segpipe.sources.images import ImageFolder
+from segpipe.sources.video import VideoFile, unreadable_shard
+
+__all__ = ["Footage", "ImageFolder", "VideoFile", "discover", "open_shard", "plan", "shards_of_video"]
+
+
+def plan(job: Job, footage: Footage | None = None) -> list[Shard]:
+    """Every shard of the job's inputs, videos first. A video that can't be opened is a shard of one failed row."""
+    footage = footage or discover(job.inputs)
+    shards: list[Shard] = []
+    for path in footage.videos:
+        shards += shards_of_video(path, job.sampling, job.store.frames_per_shard)
+    for folder, files in footage.images.items():
+        shards += ImageFolder.at(folder, files).shards(job.store.frames_per_shard)
+    return shards
+
+
+def shards_of_video(path: Path, sampling: Sampling, frames_per_shard: int) -> list[Shard]:
+    """The shards of one video, or the one that records why it can't be read."""
+    try:
+        return VideoFile.at(path, sampling).shards(frames_per_shard)
+    except SourceError as error:
+        return [unreadable_shard(source_info(path, "video"), path, str(error))]
+
+
+def open_shard(shard: Shard, sampling: Sampling, decode_threads: int = 1) -> Iterator[Frame | FrameFailure]:
+    """Decode a shard's frames in order. What can't be read is a FrameFailure."""
+    path = Path(shard.source.uri)
+    if shard.unreadable:
+        kind = shard.name.rpartition(f"{shard.source.source_id}-")[2]
+        ref = FrameRef(f"{shard.source.source_id}:{kind}", shard.source.source_id, shard.source.uri)
+        yield FrameFailure(ref, shard.unreadable)
+    elif shard.source.kind == "video":
+        yield from VideoFile.at(path, sampling, decode_threads).frames(shard)
+    else:
+        yield from ImageFolder.at(path, [path / f.name for f in shard.files]).frames(shard)

@@ -1,0 +1,91 @@
+"""From what the user named to the sources behind it: videos, and folders of images."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segpipe.errors import SourceError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".ts", ".mts", ".m2ts", ".webm", ".mpg", ".mpeg", ".3gp", ".insv", ".360"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """Resolved paths: the videos, and the image files by the folder they lie in. Sorted, each once."""
+
+    videos: tuple[Path, ...]
+    images: dict[Path, tuple[Path, ...]]
+
+
+@dataclass
+class _Found:
+    videos: set[Path] = field(default_factory=set)
+    images: dict[Path, set[Path]] = field(default_factory=dict)
+
+    def add(self, path: Path) -> bool:
+        suffix = path.suffix.lower()
+        if suffix in VIDEO_SUFFIXES:
+            self.videos.add(path.resolve())
+        elif suffix in IMAGE_SUFFIXES:
+            # The folder is resolved, not the file: a linked image keeps the name and the place that the user gave it.
+            folder = path.parent.resolve()
+            self.images.setdefault(folder, set()).add(folder / path.name)
+        else:
+            return False
+        return True
+
+
+def discover(inputs: tuple[str, ...] | list[str]) -> Footage:
+    """Find the footage behind files, folders (recursively) and globs; the case of an extension doesn't matter.
+
+    Hidden files and folders are passed over. Raises SourceError for a path that doesn't exist, a file that is neither
+    image nor video, a glob without a match, and a folder in which there is nothing to do.
+    """
+    found = _Found()
+    for text in inputs:
+        for path in _expand(text):
+            if path.is_dir():
+                seen = [found.add(file) for file in _walk(path)]
+                if not any(seen):
+                    raise SourceError(f"{path}: no images or videos in this folder ({len(seen)} other files); {_known()}")
+            elif not found.add(path):
+                raise SourceError(f"{path}: neither an image nor a video by its extension; {_known()}")
+    images = {folder: tuple(sorted(files)) for folder, files in sorted(found.images.items())}
+    return Footage(tuple(sorted(found.videos)), images)
+
+
+def _expand(text: str) -> list[Path]:
+    path = Path(text).expanduser()
+    if path.exists():
+        return [path]
+    if any(c in text for c in "*?["):
+        matches = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]
+        known = [m for m in matches if m.is_dir() or m.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
+        if known:
+            return known
+        raise SourceError(f"{text}: the pattern matches no image, video or folder ({len(matches)} other files)")
+    if "://" in text:
+        raise SourceError(f"{text}: only local files and folders can be read; copy the footage here first")
+    raise SourceError(f"{text}: no such file or folder")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every visible file below a folder, in order. Linked folders are not entered: they may lead in circles."""
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"{error.filename}: the folder can't be read ({error.strerror})")
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        yield from (Path(place) / f for f in sorted(files) if not f.startswith("."))
+
+
+def _known() -> str:
+    return f"known are {' '.join(sorted(IMAGE_SUFFIXES))} and {' '.join(sorted(VIDEO_SUFFIXES))}"

@@ -1,0 +1,45 @@
+"""Names made from what a thing is: source ids and frame ids, and the stamp that tells whether a file changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from segpipe.frames import FileStamp, SourceInfo, SourceKind
+
+
+def source_info(path: Path, kind: SourceKind) -> SourceInfo:
+    """The identity of a video file or an image folder: a readable stem and a digest of the resolved path."""
+    resolved = path.resolve()
+    digest = hashlib.blake2b(resolved.as_posix().encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+    stem = resolved.stem if kind == "video" else resolved.name
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40] or "source"
+    return SourceInfo(f"{slug}-{digest}", kind, str(resolved))
+
+
+def printable(path: Path) -> str:
+    """A path as text that Parquet can hold: bytes that are no UTF-8 become backslash escapes."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def stamp(path: Path) -> FileStamp:
+    """Size and modification time. Raises OSError where the file can't be read."""
+    status = path.stat()
+    return FileStamp(path.name, status.st_size, status.st_mtime_ns)
+
+
+def video_frame_id(source_id: str, frame_index: int) -> str:
+    """Sorts in the order of time within a source."""
+    return f"{source_id}:{frame_index:08d}"
+
+
+def image_frame_id(source_id: str, name: str) -> str:
+    """An image is known by its file name in its folder: its place in a listing would change as the folder grows."""
+    return f"{source_id}:{printable(Path(name))}"
+
+
+def files_digest(files: tuple[FileStamp, ...]) -> str:
+    """A short digest of file names, which names an image shard."""
+    text = "\0".join(f.name for f in files)
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()

@@ -1,0 +1,137 @@
+"""The packet index of a video: every frame's time and every key frame, read without decoding."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from segpipe.errors import SourceError
+
+logging.getLogger("libav").setLevel(logging.CRITICAL)  # what FFmpeg has to say of a bad file stands in the error
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """The frames that a video shows, in presentation order.
+
+    `pts` int64 [N] in units of `time_base` seconds: the position in it is the `frame_index`. Packets that an edit list
+    hides, and those before the first key frame, are not in it: no player shows them. `key_pts` and `key_dts` int64 [K]
+    are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks.
+    `by_order`: the container (AVI) stores no presentation times, so pictures are counted instead of recognised.
+    """
+
+    stream: int
+    time_base: Fraction
+    pts: NDArray[np.int64]
+    key_pts: NDArray[np.int64]
+    key_dts: NDArray[np.int64]
+    start_s: float
+    creation_time: str | None
+    missing: str
+    by_order: bool
+
+    @property
+    def times_s(self) -> NDArray[np.float64]:
+        """Presentation time of each frame in seconds, float64 [N]."""
+        return self.pts * (self.time_base.numerator / self.time_base.denominator)
+
+    def key_indices(self) -> NDArray[np.int64]:
+        """Positions in `pts` that are key frames, int64, sorted."""
+        place = np.searchsorted(self.pts, self.key_pts)
+        shown = place < len(self.pts)
+        shown[shown] = self.pts[place[shown]] == self.key_pts[shown]
+        return np.unique(place[shown])
+
+
+def packet_index(path: Path) -> PacketIndex:
+    """Read a video's packet index, from memory where the file is unchanged. Raises SourceError."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise SourceError(f"can't be read ({error.strerror})") from None
+    if status.st_size == 0:
+        raise SourceError("the file is empty")
+    return _index(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _index(path: Path, size_bytes: int, mtime_ns: int) -> PacketIndex:
+    try:
+        with open_container(path) as container:
+            return _read(container, size_bytes)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"can't be read as a video ({_plain(error)})") from None
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a video by its local path; the `file:` prefix keeps names with a colon from being taken for a protocol."""
+    return av.open(f"file:{path}", metadata_errors="replace")
+
+
+def video_stream(container: av.container.InputContainer) -> av.VideoStream:
+    """The first stream of moving pictures; a cover picture is none. Raises SourceError where there is none."""
+    for stream in container.streams.video:
+        if not stream.disposition & av.stream.Disposition.attached_pic:
+            return stream
+    kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
+    raise SourceError(f"holds no video stream (streams: {kinds})")
+
+
+def packet_time(packet: av.Packet, by_order: bool) -> int | None:
+    """The presentation time of a packet, or its place in the file where presentation times don't exist."""
+    return packet.dts if by_order or packet.pts is None else packet.pts
+
+
+def _read(container: av.container.InputContainer, size_bytes: int) -> PacketIndex:
+    stream = video_stream(container)
+    shown, keys = [], []
+    stopped, by_order = "", container.format.name == "avi"
+    try:
+        for packet in container.demux(stream):
+            pts = packet_time(packet, by_order)
+            if pts is None or packet.size == 0:
+                continue
+            if packet.is_keyframe:
+                keys.append((pts, packet.dts if packet.dts is not None else pts))
+            if not packet.is_discard:
+                shown.append(pts)
+    except av.error.FFmpegError as error:
+        stopped = f"reading stopped after {len(shown)} frames ({_plain(error)})"
+    if not shown or not keys:
+        raise SourceError(stopped or f"holds no {'frames' if not shown else 'key frame, so nothing can be decoded'}")
+    key_array = np.array(sorted(keys), np.int64)
+    pts_array = np.sort(np.array(shown, np.int64))
+    pts_array = pts_array[pts_array >= key_array[0, 0]]
+    if not len(pts_array):
+        raise SourceError("holds no frame that can be decoded: all come before the first key frame")
+    start = container.start_time
+    return PacketIndex(
+        stream=stream.index,
+        time_base=stream.time_base or Fraction(1, 1000),
+        pts=pts_array,
+        key_pts=key_array[:, 0],
+        key_dts=key_array[:, 1],
+        start_s=start / av.time_base if start is not None else 0.0,
+        creation_time=container.metadata.get("creation_time"),
+        missing=stopped or _cut_off(stream, size_bytes),
+        by_order=by_order,
+    )
+
+
+def _cut_off(stream: av.VideoStream, size_bytes: int) -> str:
+    """What the container's own table lists beyond the end of the file: the file was cut off."""
+    beyond = sum(1 for entry in stream.index_entries if entry.pos + entry.size > size_bytes)
+    if not beyond:
+        return ""
+    return f"the file is cut off: its last {beyond} of {len(stream.index_entries)} frames are missing"
+
+
+def _plain(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -1,0 +1,195 @@
+"""Video files: shards that start on key frames, and exactly the wanted frames, each with its own time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from segpipe.config import Sampling
+from segpipe.frames import Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
+from segpipe.sources.identity import source_info, stamp, video_frame_id
+from segpipe.sources.packets import PacketIndex, open_container, packet_index, packet_time
+from segpipe.sources.sampling import select
+
+MAX_SHARDS = 64
+"""Shards grow with the footage, so that a day of video is tens of tasks for an orchestrator and not thousands."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """One video as a source. Opening it reads the packet index and raises SourceError where that can't be done."""
+
+    info: SourceInfo
+    path: Path
+    index: PacketIndex
+    sampling: Sampling
+    decode_threads: int = 1
+
+    @classmethod
+    def at(cls, path: Path, sampling: Sampling, decode_threads: int = 1) -> VideoFile:
+        return cls(source_info(path, "video"), path, packet_index(path), sampling, decode_threads)
+
+    def shards(self, frames_per_shard: int) -> list[Shard]:
+        """Ranges of the packet index that begin on key frames and hold about `frames_per_shard` wanted frames."""
+        wanted = select(self.index, self.sampling)
+        target = max(frames_per_shard, -(-len(wanted) // MAX_SHARDS))
+        files = (stamp(self.path),)
+        cuts = [0]
+        for key in self.index.key_indices():
+            if np.searchsorted(wanted, key) - np.searchsorted(wanted, cuts[-1]) >= target:
+                cuts.append(int(key))
+        cuts.append(len(self.index.pts))
+        shards = [self._shard(wanted, a, b, files) for a, b in zip(cuts, cuts[1:], strict=False)]
+        shards = [s for s in shards if s.frame_count]
+        if self.index.missing:
+            shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
+        return shards
+
+    def _shard(self, wanted: NDArray[np.int64], start: int, stop: int, files: tuple) -> Shard:  # type: ignore[type-arg]
+        count = int(np.searchsorted(wanted, stop) - np.searchsorted(wanted, start))
+        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, count, files, start, stop)
+
+    def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
+        """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
+        wanted = select(self.index, self.sampling)
+        wanted = wanted[(wanted >= shard.start) & (wanted < shard.stop)]
+        with open_container(self.path) as container:
+            stream = container.streams[self.index.stream]
+            stream.codec_context.thread_count = self.decode_threads
+            stream.codec_context.thread_type = "AUTO"
+            for run in self._runs(wanted):
+                yield from self._decode_run(container, stream, run)
+
+    def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""
+        group = np.searchsorted(self.index.key_pts, self.index.pts[wanted], side="right") - 1
+        if self.sampling.keyframes:
+            return [wanted[i : i + 1] for i in range(len(wanted))]
+        return np.split(wanted, np.flatnonzero(np.diff(group) > 1) + 1)
+
+    def _decode_run(
+        self, container: av.container.InputContainer, stream: av.VideoStream, run: NDArray[np.int64]
+    ) -> Iterator[Frame | FrameFailure]:
+        decoder = _Decoder(container, stream, self.index)
+        waiting = list(run[::-1])
+        for position, picture in decoder.pictures(int(run[0]), only_key=self.sampling.keyframes):
+            while waiting and waiting[-1] < position:
+                yield FrameFailure(self._ref(waiting.pop()), decoder.reason())
+            if not waiting:
+                break
+            if position == waiting[-1]:
+                ref = self._ref(waiting.pop())
+                if picture.is_corrupt:
+                    yield FrameFailure(ref, "the decoder marked this frame as damaged")
+                else:
+                    yield Frame(ref, upright_rgb(picture))
+            if not waiting:
+                break
+        for index in reversed(waiting):
+            yield FrameFailure(self._ref(index), decoder.reason())
+
+    def _ref(self, index: int) -> FrameRef:
+        pts_s = float(self.index.pts[index] * self.index.time_base)
+        created = _microseconds(self.index.creation_time)
+        return FrameRef(
+            video_frame_id(self.info.source_id, int(index)),
+            self.info.source_id,
+            self.info.uri,
+            int(index),
+            pts_s,
+            None if created is None else created + round((pts_s - self.index.start_s) * 1e6),
+            None if created is None else "container:creation_time",
+        )
+
+
+class _Decoder:
+    """Decodes from a key frame on and tells each picture's position in the packet index."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex) -> None:
+        self.container, self.stream, self.index = container, stream, index
+        self.last_error = ""
+
+    def reason(self) -> str:
+        return "the decoder gave no picture for this frame" + (f" ({self.last_error})" if self.last_error else "")
+
+    def pictures(self, first: int, only_key: bool) -> Iterator[tuple[int, av.VideoFrame]]:
+        key = max(0, int(np.searchsorted(self.index.key_pts, self.index.pts[first], side="right")) - 1)
+        seen = int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
+        for packet in self._packets_from(key):
+            try:
+                pictures = self.stream.codec_context.decode(packet)
+                if only_key and packet is not None:
+                    pictures += self.stream.codec_context.decode(None)
+            except av.error.FFmpegError as error:
+                self.last_error = str(error.strerror or error)
+                continue
+            for picture in pictures:
+                position = self._position(picture, seen)
+                if position is not None:
+                    seen = position
+                    yield position, picture
+            if only_key:
+                return
+
+    def _position(self, picture: av.VideoFrame, seen: int) -> int | None:
+        if self.index.by_order:
+            return seen + 1 if seen + 1 < len(self.index.pts) else None
+        if picture.pts is None:
+            return None
+        place = int(np.searchsorted(self.index.pts, picture.pts))
+        if place <= seen:  # a repeated time: the next of the same
+            place = seen + 1
+        return place if place < len(self.index.pts) and self.index.pts[place] == picture.pts else None
+
+    def _packets_from(self, key: int) -> Iterator[av.Packet | None]:
+        """Packets from exactly that key frame on, then None to drain the decoder."""
+        pts, dts = int(self.index.key_pts[key]), int(self.index.key_dts[key])
+        self.stream.codec_context.flush_buffers()
+        # Some containers seek past the key frame, having no table to seek by: then the file is read from its start.
+        for target in (dts, None):
+            self.container.seek(0 if target is None else target, stream=None if target is None else self.stream)
+            started = False
+            try:
+                for packet in self.container.demux(self.stream):
+                    time = packet_time(packet, self.index.by_order)
+                    started = started or (packet.is_keyframe and time == pts)
+                    if started and packet.size:
+                        yield packet
+                    elif not started and target is not None and packet.dts is not None and packet.dts > dts:
+                        break
+            except av.error.FFmpegError as error:
+                self.last_error = str(error.strerror or error)
+            if started:
+                yield None
+                return
+
+
+def upright_rgb(picture: av.VideoFrame) -> UInt8:
+    """RGB uint8 [H, W, 3], turned as the display matrix says (PyAV gives its angle counter-clockwise)."""
+    rgb = picture.to_ndarray(format="rgb24")
+    quarter = round(picture.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(rgb, quarter)) if quarter else rgb
+
+
+def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable") -> Shard:
+    """A shard of one failed row, for what can't be read at all."""
+    return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason)
+
+
+def _microseconds(text: str | None) -> int | None:
+    """A container's creation time as UTC microseconds since 1970; cameras without a clock write the epoch of 1904."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    if moment.tzinfo is None or moment.year < 1980:
+        return None
+    return round(moment.astimezone(UTC).timestamp() * 1e6)
