@@ -1,0 +1,135 @@
+"""Models of segmentation-models-pytorch: a hub id or a folder of `save_pretrained`.
+
+Beside the library's `config.json` and `model.safetensors`, the folder may hold `segpipe.json` with classes, colours and
+preprocessing. Without it, the encoder's own normalisation is taken and, where it is there, the albumentations file that
+the library's examples save.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from segpipe.errors import ModelError
+from segpipe.models.colours import colour_of
+from segpipe.models.hub import model_folder, weights_in
+from segpipe.models.preprocess import Preprocessing
+from segpipe.models.spec import ClassInfo, ModelSpec, Segmenter, file_digest
+from segpipe.models.torch_segmenter import TorchSegmenter, fold_batch_norms
+
+PATTERNS = ["config.json", "model.safetensors", "segpipe.json", "albumentations_config_eval.json"]
+ENCODER_STRIDE = 32
+
+
+def load(source: str, name: str) -> Segmenter:
+    """Load `smp:name`. Raises ModelError where files are missing, broken, or don't fit each other."""
+    return load_folder(source, model_folder(source, name, PATTERNS))
+
+
+def load_folder(source: str, folder: Path) -> Segmenter:
+    """Load a folder that segmentation-models-pytorch saved."""
+    import segmentation_models_pytorch as library
+    import torch
+    from safetensors.torch import load_file
+
+    config = _json(folder / "config.json", source)
+    weights = weights_in(folder, source)
+    kind = config.pop("_model_class", None)
+    if not isinstance(kind, str) or not hasattr(library, kind):
+        raise ModelError(f"{source}: {folder / 'config.json'} names no architecture of segmentation-models-pytorch ({kind!r})")
+    arguments = {k: v for k, v in config.items() if not k.startswith("_")}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = getattr(library, kind)(**{**arguments, "encoder_weights": None})
+        state = load_file(weights[0])
+        module.load_state_dict(state, strict=True)
+    except Exception as error:  # the library and safetensors raise many kinds for a config or weights that don't fit
+        raise ModelError(f"{source}: config and weights in {folder} don't fit ({_first_line(error)})") from None
+    del state
+    meta = _json(folder / "segpipe.json", source) if (folder / "segpipe.json").exists() else {}
+    classes = _classes(meta, source)
+    outputs = int(arguments.get("classes", 1))
+    classes = classes or tuple(ClassInfo(i, f"class_{i}", colour_of(i, f"class_{i}")) for i in range(outputs))
+    if len(classes) != outputs:
+        raise ModelError(f"{source}: segpipe.json lists {len(classes)} classes, but the network gives {outputs}")
+    if outputs == 1:
+        raise ModelError(f"{source}: the network has one output; segmentation into classes needs two or more")
+    spec = ModelSpec(source, file_digest(*weights), classes, _preprocessing(meta, folder, arguments, source))
+    with torch.inference_mode(False):
+        return TorchSegmenter(fold_batch_norms(module.eval()), spec)
+
+
+def _json(path: Path, source: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{source}: {path} can't be read ({_first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{source}: {path} holds no mapping")
+    return content
+
+
+def _classes(meta: dict[str, Any], source: str) -> tuple[ClassInfo, ...]:
+    try:
+        found = [ClassInfo(int(c["id"]), str(c["name"]), _colour(c)) for c in meta.get("classes", [])]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{source}: a class in segpipe.json needs id, name and colour ({error!r})") from None
+    if [c.id for c in found] != list(range(len(found))):
+        raise ModelError(f"{source}: the ids of the classes in segpipe.json must be 0, 1, 2, …; found {[c.id for c in found]}")
+    return tuple(found)
+
+
+def _colour(entry: dict[str, Any]) -> tuple[int, int, int]:
+    red, green, blue = entry.get("colour") or colour_of(int(entry["id"]), str(entry["name"]))
+    return int(red), int(green), int(blue)
+
+
+def _preprocessing(meta: dict[str, Any], folder: Path, arguments: dict[str, Any], source: str) -> Preprocessing:
+    if "preprocessing" in meta:
+        try:
+            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["preprocessing"].items()}
+            return Preprocessing(**fields)
+        except (TypeError, AttributeError) as error:
+            raise ModelError(f"{source}: segpipe.json, preprocessing: {error}") from None
+    saved = folder / "albumentations_config_eval.json"
+    if saved.exists():
+        return _albumentations(_json(saved, source), source)
+    return _encoder_defaults(arguments)
+
+
+def _encoder_defaults(arguments: dict[str, Any]) -> Preprocessing:
+    """The encoder's normalisation; the frame's own size, rounded up to what the encoder's strides can take."""
+    from segmentation_models_pytorch.encoders import get_preprocessing_params
+
+    try:
+        params = get_preprocessing_params(arguments.get("encoder_name", "resnet34"), pretrained="imagenet")
+    except (KeyError, ValueError):
+        params = {}
+    mean, std = params.get("mean") or (0.485, 0.456, 0.406), params.get("std") or (0.229, 0.224, 0.225)
+    scale = 1 / 255 if (params.get("input_range") or [0, 1])[1] == 1 else 1.0
+    return Preprocessing(multiple_of=ENCODER_STRIDE, rounding="up", mean=tuple(mean), std=tuple(std), scale=scale)
+
+
+def _albumentations(content: dict[str, Any], source: str) -> Preprocessing:
+    """Resize and Normalize of a saved albumentations pipeline; anything else changes the pixels and is refused."""
+    fields: dict[str, Any] = {"multiple_of": ENCODER_STRIDE, "rounding": "up", "scale": 1 / 255}
+    for step in content.get("transform", {}).get("transforms", []):
+        name = str(step.get("__class_fullname__", "")).rpartition(".")[2]
+        if name == "Resize":
+            kinds = {0: "nearest", 1: "linear", 2: "cubic", 3: "area", 4: "lanczos"}
+            fields |= {"height": step["height"], "width": step["width"], "multiple_of": 1}
+            fields["interpolation"] = kinds[step.get("interpolation", 1)]
+        elif name == "Normalize":
+            fields |= {"mean": tuple(step["mean"]), "std": tuple(step["std"])}
+            fields["scale"] = 1.0 / step.get("max_pixel_value", 255.0)
+        elif name not in {"ToTensorV2", "Compose", "NoOp"}:
+            raise ModelError(f"{source}: the step {name} of its albumentations preprocessing isn't supported; describe it in segpipe.json")
+    return Preprocessing(**fields)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2])[:300] or type(error).__name__

@@ -1,0 +1,132 @@
+"""The segmentation worker: a batch of inputs in; labels, confidence and statistics out. It owns the device."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segpipe.config import ModelSettings
+from segpipe.errors import ConfigError
+from segpipe.frames import FrameBatch, FrameResult, ModelInput
+from segpipe.models import Segmenter
+from segpipe.upsampling import labels_and_statistics
+from segpipe.upsampling_torch import labels_and_sums, to_statistics
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA when there, else the CPU. Raises ConfigError for a device that isn't."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"model.device: {name!r} is no device; allowed are auto, cpu, cuda, cuda:N") from None
+    if device.type not in {"cpu", "cuda"}:
+        raise ConfigError(f"model.device: {name!r} isn't supported; allowed are auto, cpu, cuda, cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"model.device: {name} isn't there ({torch.cuda.device_count()} CUDA devices found); use auto or cpu")
+    return device
+
+
+class SegmentationWorker:
+    """Runs a segmenter on its device; `run` may be called from as many threads at once as there are lanes.
+
+    On a CPU a lane is one core: it computes frame after frame on one thread, which wastes nothing on waiting at
+    barriers and makes the labels of a frame independent of its batch, bit for bit. On CUDA the frames of a batch go
+    through the network together, a lane has a stream of its own, and the copies overlap with the other lane's work.
+    """
+
+    def __init__(self, segmenter: Segmenter, settings: ModelSettings | None = None, lanes: int = 0) -> None:
+        settings = settings or ModelSettings()
+        self.device = choose_device(settings.device)
+        self.segmenter = segmenter.to(self.device)
+        on_cuda = self.device.type == "cuda"
+        precision = settings.precision if settings.precision != "auto" else ("float16" if on_cuda else "float32")
+        self.precision = precision
+        self.lanes = lanes or (2 if on_cuda else usable_cores())
+        self._own = threading.local()
+
+    def run(self, batch: FrameBatch) -> list[FrameResult]:
+        """Segment a batch; results stand in the order of its inputs. Labels uint8 [H, W] at each frame's own size."""
+        with torch.inference_mode():
+            if self.device.type == "cuda":
+                return self._run_on_cuda(batch)
+            with _one_thread():
+                return [self._run_on_cpu(item) for item in batch.inputs]
+
+    def _run_on_cpu(self, item: ModelInput) -> FrameResult:
+        with self._autocast():
+            logits = self.segmenter.logits(torch.from_numpy(item.pixels)[None])[0]
+        probabilities = self._probabilities(logits, 0)
+        height, width = item.pixels.shape[:2]
+        # The kernel reads all classes of a sample together; channels-last logits lie so already.
+        labels, statistics = labels_and_statistics(
+            logits.permute(1, 2, 0).contiguous().numpy(), probabilities.permute(1, 2, 0).contiguous().numpy(),
+            item.view, height, width,
+        )  # fmt: skip
+        return FrameResult(item.ref, labels, statistics)
+
+    def _run_on_cuda(self, batch: FrameBatch) -> list[FrameResult]:
+        height, width = batch.inputs[0].pixels.shape[:2]
+        stream = self._stream()
+        with torch.cuda.stream(stream):
+            pinned = torch.from_numpy(np.stack([i.pixels for i in batch.inputs])).pin_memory()
+            with self._autocast():
+                logits = self.segmenter.logits(pinned.to(self.device, non_blocking=True))
+            probabilities = self._probabilities(logits, 1)
+            found = [
+                labels_and_sums(l, p, i.view, height, width)
+                for l, p, i in zip(logits, probabilities, batch.inputs, strict=True)
+            ]
+            hosts = [torch.empty(labels.shape, dtype=torch.uint8, pin_memory=True) for labels, _ in found]
+            for host, (labels, _) in zip(hosts, found, strict=True):
+                host.copy_(labels, non_blocking=True)
+            statistics = [to_statistics(sums) for _, sums in found]
+        stream.synchronize()
+        return [
+            FrameResult(i.ref, host.numpy(), s) for i, host, s in zip(batch.inputs, hosts, statistics, strict=True)
+        ]
+
+    def _probabilities(self, logits: Tensor, axis: int) -> Tensor:
+        if self.segmenter.spec.scores == "scores":
+            return logits / logits.sum(axis, keepdim=True).clamp_min(1e-12)
+        return logits.softmax(axis)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, _DTYPES[self.precision])
+
+    def _stream(self) -> torch.cuda.Stream:
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.device)
+        stream: torch.cuda.Stream = self._own.stream
+        return stream
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch's operations in this thread only (OpenMP keeps the number per calling thread)."""
+    before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
