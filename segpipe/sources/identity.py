@@ -18,9 +18,9 @@ def source_info(path: Path, kind: SourceKind) -> SourceInfo:
     return SourceInfo(f"{slug}-{digest}", kind, str(resolved))
 
 
-def printable(path: Path) -> str:
-    """A path as text that Parquet can hold: bytes that are no UTF-8 become backslash escapes."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def printable_text(text: str) -> str:
+    """Text that Parquet can hold: of a path, bytes that are no UTF-8 become backslash escapes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def stamp(path: Path) -> FileStamp:
@@ -36,7 +36,7 @@ def video_frame_id(source_id: str, frame_index: int) -> str:
 
 def image_frame_id(source_id: str, name: str) -> str:
     """An image is known by its file name in its folder: its place in a listing would change as the folder grows."""
-    return f"{source_id}:{printable(Path(name))}"
+    return f"{source_id}:{printable_text(name)}"
 
 
 def files_digest(files: tuple[FileStamp, ...]) -> str:

@@ -30,11 +30,7 @@ class ImageFolder:
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Shards of the files, in order of name."""
-        stamps = tuple(_stamp(f) for f in self.files)
-        parts = [stamps[i : i + frames_per_shard] for i in range(0, len(stamps), frames_per_shard)]
-        return [
-            Shard(f"{self.info.source_id}-{files_digest(part)}", self.info, len(part), files=part) for part in parts
-        ]
+        return image_shards(self.info, tuple(_stamp(f) for f in self.files), frames_per_shard)
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """Decode a shard's images; one that can't be read is a FrameFailure, never an exception."""
@@ -86,6 +82,12 @@ def _read_with_opencv(path: Path) -> UInt8:
     if image is None:
         raise SourceError("can't be read as an image (" + ("no known format" if data.size else "the file is empty") + ")")
     return image
+
+
+def image_shards(info: SourceInfo, files: tuple[FileStamp, ...], frames_per_shard: int) -> list[Shard]:
+    """Cut a folder's files into shards, named after the files that they hold."""
+    parts = [files[i : i + frames_per_shard] for i in range(0, len(files), frames_per_shard)]
+    return [Shard(f"{info.source_id}-{files_digest(part)}", info, len(part), files=part) for part in parts]
 
 
 def _stamp(path: Path) -> FileStamp:

@@ -1,0 +1,140 @@
+"""One shard through the whole path: read → batch → segment → write, overlapped, each stage timed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from segpipe.config import Job
+from segpipe.errors import ModelError
+from segpipe.frames import Frame, FrameBatch, FrameFailure, FrameResult, ModelInput, Shard
+from segpipe.models.preprocess import Preprocessing
+from segpipe.overlap import read_ahead, side_by_side
+from segpipe.sources import open_shard
+from segpipe.store import Store
+from segpipe.worker import SegmentationWorker, usable_cores
+
+T = TypeVar("T")
+OnFrames = Callable[[int, int], None]
+"""Called with the number of frames done and of frames failed since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport:
+    """What a shard came to. Stage seconds are busy time: reading and writing on one thread each, inference summed over
+    the lanes. `pixels` holds the pixel count of each class."""
+
+    name: str
+    source_id: str
+    frames: int = 0
+    failed: int = 0
+    read_s: float = 0.0
+    infer_s: float = 0.0
+    write_s: float = 0.0
+    wall_s: float = 0.0
+    pixels: tuple[int, ...] = ()
+
+
+@dataclass
+class Clock:
+    """Busy seconds of a stage, from several threads."""
+
+    seconds: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, since: float) -> None:
+        with self._lock:
+            self.seconds += time.perf_counter() - since
+
+
+def run_shard(
+    shard: Shard, job: Job, worker: SegmentationWorker, store: Store, on_frames: OnFrames | None = None
+) -> ShardReport:
+    """Read, segment and write one shard; it is in the dataset whole when this returns, and not at all when it raises."""
+    began = time.perf_counter()
+    read, infer, write = Clock(), Clock(), Clock()
+    pixels = [0] * len(worker.segmenter.spec.classes)
+    frames = open_shard(shard, job.sampling, decode_threads(job, worker))
+    prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing), read)
+    packets = read_ahead(in_batches(prepared, job.worker.batch_size), depth=worker.lanes)
+    with store.writer(shard) as writer:
+        for results in side_by_side(lambda p: segment(p, worker, infer), packets, worker.lanes):
+            since = time.perf_counter()
+            for item in results:
+                writer.add(item)
+                if isinstance(item, FrameResult):
+                    pixels = [a + int(b) for a, b in zip(pixels, item.statistics.pixel_count, strict=True)]
+            write.add(since)
+            if on_frames:
+                on_frames(len(results), sum(isinstance(r, FrameFailure) for r in results))
+        since = time.perf_counter()
+    write.add(since)  # the commit
+    seconds = (read.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
+    return ShardReport(shard.name, shard.source.source_id, writer.frames, writer.failed, *seconds, tuple(pixels))
+
+
+def decode_threads(job: Job, worker: SegmentationWorker) -> int:
+    """One on a CPU, where the lanes need the cores; the decoder's own choice (0) beside a GPU."""
+    if job.worker.decode_threads:
+        return job.worker.decode_threads
+    return 1 if worker.device.type == "cpu" else min(8, usable_cores())
+
+
+def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:
+    """Pass items on; the time that each takes to come is added to the clock."""
+    iterator = iter(items)
+    while True:
+        since = time.perf_counter()
+        try:
+            item = next(iterator)
+        except StopIteration:
+            return
+        finally:
+            clock.add(since)
+        yield item
+
+
+def prepare(items: Iterable[Frame | FrameFailure], preprocessing: Preprocessing) -> Iterator[ModelInput | FrameFailure]:
+    """Bring frames to the network's size; the full-size pixels end here."""
+    for item in items:
+        if isinstance(item, FrameFailure):
+            yield item
+            continue
+        try:
+            pixels, view = preprocessing.apply(item.rgb)
+            yield ModelInput(item.ref, pixels, view)
+        except ModelError as error:
+            yield FrameFailure(item.ref, str(error))
+
+
+def in_batches(
+    items: Iterable[ModelInput | FrameFailure], size: int
+) -> Iterator[list[ModelInput | FrameFailure]]:
+    """Groups of neighbours in their order: at most `size`, inputs of one shape only. Failures travel along."""
+    group: list[ModelInput | FrameFailure] = []
+    shape: tuple[int, ...] | None = None
+    for item in items:
+        other = isinstance(item, ModelInput) and shape is not None and item.pixels.shape != shape
+        if group and (other or len(group) >= size):
+            yield group
+            group, shape = [], None
+        if isinstance(item, ModelInput):
+            shape = item.pixels.shape
+        group.append(item)
+    if group:
+        yield group
+
+
+def segment(
+    group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock
+) -> list[FrameResult | FrameFailure]:
+    """Segment a group's inputs; results and failures in the order of the group."""
+    since = time.perf_counter()
+    inputs = tuple(i for i in group if isinstance(i, ModelInput))
+    results = iter(worker.run(FrameBatch(inputs)) if inputs else [])
+    found = [next(results) if isinstance(i, ModelInput) else i for i in group]
+    clock.add(since)
+    return found

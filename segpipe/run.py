@@ -1,0 +1,122 @@
+"""A whole job without an orchestrator: plan, reconcile with the dataset, run each shard, report."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segpipe import models
+from segpipe.config import Job
+from segpipe.errors import ConfigError, SegpipeError
+from segpipe.frames import Shard
+from segpipe.pipeline import OnFrames, ShardReport, run_shard
+from segpipe.sources import discover, plan
+from segpipe.store import Store, exclusive, make_manifest
+from segpipe.store.resume import Pending, reconcile
+from segpipe.worker import SegmentationWorker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job that is ready to run: its worker, its store, and what is left to do."""
+
+    job: Job
+    worker: SegmentationWorker
+    store: Store
+    pending: Pending
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What a run came to; `broken` names the shards that raised, with their errors."""
+
+    shards: tuple[ShardReport, ...]
+    broken: dict[str, str] = field(default_factory=dict)
+    frames_before: int = 0
+    wall_s: float = 0.0
+    lanes: int = 1
+    device: str = "cpu"
+
+    @property
+    def frames(self) -> int:
+        """Frames attempted in this run."""
+        return sum(s.frames for s in self.shards)
+
+    @property
+    def failed(self) -> int:
+        """Frames of this run that failed."""
+        return sum(s.failed for s in self.shards)
+
+    def total(self, stage: str) -> float:
+        """Busy seconds of a stage (`read_s`, `infer_s`, `write_s`) over all shards."""
+        return float(sum(getattr(s, stage) for s in self.shards))
+
+    def pixels(self) -> list[int]:
+        """Pixels of each class over all shards."""
+        return [sum(column) for column in zip(*(s.pixels for s in self.shards), strict=True)]
+
+
+def load_worker(job: Job) -> SegmentationWorker:
+    """The job's model on its device. Raises ModelError or ConfigError."""
+    segmenter = models.load(job.model.source, job.model.allow_untrained)
+    return SegmentationWorker(segmenter, job.model, job.worker.lanes)
+
+
+@contextmanager
+def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Prepared]:
+    """Find the footage, load the model, open the dataset, and hold it for this run alone.
+
+    Raises SourceError, ModelError or DatasetError before anything is written.
+    """
+    root = Path(job.output).expanduser()
+    footage = discover(job.inputs)
+    for path in [*footage.videos, *footage.images]:
+        if path == root.resolve() or root.resolve() in path.parents:
+            raise ConfigError(f"{job.output}: the output folder holds the input {path}; write the dataset somewhere else")
+    worker = worker or load_worker(job)
+    planned = plan(job, footage)
+    spec = worker.segmenter.spec
+    store = Store(root, job.store, spec.classes)
+    store.check(make_manifest(job, spec, worker.precision), job.replace)
+    root.mkdir(parents=True, exist_ok=True)
+    with exclusive(root):
+        store.prepare(make_manifest(job, spec, worker.precision), job.replace)
+        yield Prepared(job, worker, store, reconcile(store, planned, job.retry_failed))
+
+
+def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = None) -> RunReport:
+    """Run a job here and now. A shard that raises is named in the report, and the others are done."""
+    with prepared(job) as ready:
+        on_frames = on_start(ready) if on_start else None
+        began = time.perf_counter()
+        reports, broken = [], {}
+        for shard in ready.pending.todo:
+            try:
+                reports.append(run_shard(shard, job, ready.worker, ready.store, on_frames))
+            except (SegpipeError, OSError, RuntimeError, ValueError) as error:
+                log.exception("shard %s failed", shard.name, exc_info=log.isEnabledFor(logging.DEBUG))
+                broken[shard.name] = one_line(error)
+        return report_of(ready, reports, broken, time.perf_counter() - began)
+
+
+def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str], wall_s: float) -> RunReport:
+    """Put the shards' reports together."""
+    return RunReport(
+        tuple(shards), broken, ready.pending.frames_done, wall_s, ready.worker.lanes, str(ready.worker.device)
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def frames_in(shards: tuple[Shard, ...]) -> int:
+    """Frames that shards are going to attempt."""
+    return sum(s.frame_count for s in shards)

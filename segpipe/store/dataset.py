@@ -1,0 +1,108 @@
+"""Reading a dataset: Arrow, Polars, DuckDB, and a frame's mask as an array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
+
+from segpipe import masks
+from segpipe.errors import DatasetError
+from segpipe.frames import UInt8
+from segpipe.store.manifest import FILE, classes_of, read_manifest
+from segpipe.store.schema import TABLES
+from segpipe.store.writer import ShardRecord, read_record
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars
+
+    from segpipe.models.spec import ClassInfo
+
+_GLOB_CHARACTERS = set("*?[]{}")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset on disk. Its tables are plain Parquet: every method here is a convenience."""
+
+    root: Path
+    manifest: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The classes with their colours, in the order of their labels."""
+        return classes_of(self.manifest)
+
+    def files(self, table: str) -> list[Path]:
+        """A table's files, sorted. Raises DatasetError for a name that is no table."""
+        if table not in TABLES:
+            raise DatasetError(f"no table {table!r}; there are {', '.join(TABLES)}")
+        return sorted((self.root / table).glob("*.parquet"))
+
+    def arrow_dataset(self, table: str) -> pads.Dataset:
+        """A table as a lazy Arrow dataset."""
+        return pads.dataset([str(f) for f in self.files(table)], schema=TABLES[table], format="parquet")
+
+    def arrow(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """A table, or some of its columns, in memory."""
+        return self.arrow_dataset(table).to_table(columns=columns)
+
+    def polars(self, table: str) -> polars.LazyFrame:
+        """A table as a Polars lazy frame."""
+        import polars
+
+        return polars.scan_pyarrow_dataset(self.arrow_dataset(table))
+
+    def duckdb(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with the views `frames`, `class_stats` and `masks`."""
+        import duckdb
+
+        connection = duckdb.connect()
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES:
+            if self.files(table) and not _GLOB_CHARACTERS & set(str(self.root)):
+                pattern = str(self.root / table / "*.parquet").replace("'", "''")
+                connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}')")
+            else:  # nothing there yet, or a path that DuckDB would take for a pattern
+                connection.register(table, self.arrow_dataset(table))
+        return connection
+
+    def records(self) -> list[ShardRecord]:
+        """What each committed shard holds."""
+        return [read_record(f) for f in self.files("frames")]
+
+    def mask(self, frame_id: str) -> UInt8:
+        """The label map uint8 [H, W] of a frame (255 is void). Raises DatasetError where there is none."""
+        source_id = frame_id.partition(":")[0]
+        for path in sorted((self.root / "masks").glob(f"{_escaped(source_id)}-*.parquet")):
+            found = pq.read_table(path, filters=[("frame_id", "=", frame_id)], partitioning=None)
+            if found.num_rows:
+                return mask_of(found, 0)
+        raise DatasetError(f"{frame_id!r} has no mask here; the ids stand in the column frame_id of frames, where status = 'ok'")
+
+
+def mask_of(table: pa.Table, row: int) -> UInt8:
+    """The label map uint8 [H, W] of one row of a `masks` table."""
+    values = table["values"][row].values.to_numpy()
+    lengths = table["lengths"][row].values.to_numpy()
+    return masks.decode(values, lengths, table["height"][row].as_py(), table["width"][row].as_py())
+
+
+def open_dataset(path: str | Path) -> Dataset:
+    """Open a dataset folder. Raises DatasetError where it isn't one."""
+    root = Path(path).expanduser().resolve()
+    if not root.exists():
+        raise DatasetError(f"{path}: no such folder; segpipe run INPUT -o {path} makes it")
+    manifest = read_manifest(root)
+    if manifest is None:
+        raise DatasetError(f"{path}: not a dataset (no {FILE} in it); segpipe run INPUT -o FOLDER makes one")
+    return Dataset(root, manifest)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"[{c}]" if c in "*?[" else c for c in text)

@@ -1,0 +1,178 @@
+"""The dataset as a run sees it: shards committed whole, in an order that makes a killed run resumable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from segpipe.config import StoreSettings
+from segpipe.errors import DatasetError
+from segpipe.frames import FileStamp, FrameFailure, FrameResult, Shard, SourceInfo
+from segpipe.models.spec import ClassInfo
+from segpipe.sources.identity import printable_text
+from segpipe.store.files import ASIDE, aside, publish
+from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
+from segpipe.store.rows import RowBuffer
+from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
+
+ROWS_AT_ONCE = 64
+"""Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
+_SHARD_KEY = b"segpipe.shard"
+_DICTIONARY = ["source_id", "class_name", "status", "error", "uri", "timestamp_source"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """What a committed shard tells of itself, from the footer of its `frames` file."""
+
+    name: str
+    source: SourceInfo
+    files: tuple[FileStamp, ...]
+    frames: int
+    failed: int
+
+
+class Store:
+    """The writing side of a dataset folder. Use `exclusive(root)` around a run."""
+
+    def __init__(self, root: Path, settings: StoreSettings, classes: tuple[ClassInfo, ...]) -> None:
+        self.root, self.settings, self.classes = root, settings, classes
+
+    def path(self, table: str, shard_name: str) -> Path:
+        """Where a shard's part of a table lies."""
+        return self.root / table / f"{shard_name}.parquet"
+
+    def check(self, manifest: dict[str, Any], replace: bool = False) -> None:
+        """Whether this run may write here; changes nothing.
+
+        Raises DatasetError for a folder that holds something else, DatasetMismatch for other settings.
+        """
+        there = read_manifest(self.root)
+        if there is None and _foreign(self.root):
+            raise DatasetError(f"{self.root}: the folder isn't empty and is no dataset; choose an empty or a new folder")
+        if there is not None and not replace:
+            check_same(self.root, there, manifest)
+
+    def prepare(self, manifest: dict[str, Any], replace: bool = False) -> None:
+        """Create the dataset, or check that it is the same; remove what a killed run left unfinished. Raises as `check`."""
+        self.check(manifest, replace)
+        there = read_manifest(self.root)
+        if there is not None and there != manifest:
+            (self.root / FILE).unlink()
+            for table in reversed(COMMIT_ORDER):
+                shutil.rmtree(self.root / table, ignore_errors=True)
+        for table in TABLES:
+            (self.root / table).mkdir(parents=True, exist_ok=True)
+        write_manifest(self.root, manifest)
+        self._remove_unfinished()
+
+    def _remove_unfinished(self) -> None:
+        done = {p.name for p in (self.root / "frames").glob("*.parquet")}
+        for table in TABLES:
+            for path in (self.root / table).iterdir():
+                if path.name.endswith(ASIDE) or (path.suffix == ".parquet" and path.name not in done):
+                    path.unlink()
+
+    def records(self) -> list[ShardRecord]:
+        """The committed shards, by name."""
+        return [read_record(p) for p in sorted((self.root / "frames").glob("*.parquet"))]
+
+    def discard(self, shard_name: str) -> None:
+        """Take a shard out, its `frames` first: what is left over is unfinished and removed by the next run."""
+        for table in reversed(COMMIT_ORDER):
+            self.path(table, shard_name).unlink(missing_ok=True)
+
+    def writer(self, shard: Shard) -> ShardWriter:
+        """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise."""
+        return ShardWriter(self, shard)
+
+
+class ShardWriter:
+    """Writes one shard's three files aside and renames them, `frames` last."""
+
+    def __init__(self, store: Store, shard: Shard) -> None:
+        self.store, self.shard = store, shard
+        self.buffer = RowBuffer(store.classes)
+        self.frames = self.failed = 0
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> ShardWriter:
+        for table in TABLES:
+            schema = TABLES[table].with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
+            self._writers[table] = pq.ParquetWriter(
+                aside(self.store.path(table, self.shard.name)), schema, compression="zstd",
+                compression_level=self.store.settings.compression_level,
+                use_dictionary=[c for c in schema.names if c in _DICTIONARY],
+            )  # fmt: skip
+        return self
+
+    def add(self, item: FrameResult | FrameFailure) -> None:
+        """Add a frame's rows."""
+        if isinstance(item, FrameFailure):
+            self.failed += 1
+            self.buffer.add_failure(item)
+        else:
+            self.buffer.add(item)
+        self.frames += 1
+        if len(self.buffer) >= ROWS_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        for table, rows in self.buffer.tables().items():
+            if rows.num_rows:
+                self._writers[table].write_table(rows)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            try:
+                self._commit()
+                return
+            except BaseException:
+                self._drop()
+                raise
+        self._drop()
+
+    def _commit(self) -> None:
+        self._flush()
+        record = json.dumps(_record(self.shard, self.frames, self.failed))
+        self._writers["frames"].add_key_value_metadata({_SHARD_KEY.decode(): record})
+        for writer in self._writers.values():
+            writer.close()
+        for table in COMMIT_ORDER:
+            publish(self.store.path(table, self.shard.name))
+
+    def _drop(self) -> None:
+        for table, writer in self._writers.items():
+            writer.close()
+            aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)
+
+
+def _record(shard: Shard, frames: int, failed: int) -> dict[str, Any]:
+    source = asdict(shard.source) | {"uri": printable_text(shard.source.uri)}
+    files = [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files]
+    return {"name": shard.name, "source": source, "files": files, "frames": frames, "failed": failed}
+
+
+def read_record(path: Path) -> ShardRecord:
+    """A shard's record from its `frames` file. Raises DatasetError where it has none or is broken."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        content = json.loads(metadata[_SHARD_KEY])
+        files = tuple(FileStamp(*f) for f in content["files"])
+        return ShardRecord(content["name"], SourceInfo(**content["source"]), files, content["frames"], content["failed"])
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None
+
+
+def _foreign(root: Path) -> bool:
+    if not root.exists():
+        return False
+    if not root.is_dir():
+        raise DatasetError(f"{root}: not a folder; name a folder for the dataset")
+    return any(p.name not in {".lock", *TABLES} and not p.name.endswith(ASIDE) for p in root.iterdir())
