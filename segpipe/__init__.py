@@ -1,1 +1,20 @@
-"""x"""
+"""segpipe: footage in, a queryable Parquet dataset of masks and class statistics out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from segpipe.store.dataset import open_dataset as open_dataset
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "open_dataset"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use, so that `import segpipe` and the command line's help stay light.
+    if name == "open_dataset":
+        from segpipe.store.dataset import open_dataset
+
+        return open_dataset
+    raise AttributeError(f"module 'segpipe' has no attribute {name!r}")

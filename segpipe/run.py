@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segpipe import models
-from segpipe.config import Job
+from segpipe.config import Job, ModelSettings
 from segpipe.errors import ConfigError, SegpipeError
 from segpipe.frames import Shard
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
@@ -62,10 +62,9 @@ class RunReport:
         return [sum(column) for column in zip(*(s.pixels for s in self.shards), strict=True)]
 
 
-def load_worker(job: Job) -> SegmentationWorker:
-    """The job's model on its device. Raises ModelError or ConfigError."""
-    segmenter = models.load(job.model.source, job.model.allow_untrained)
-    return SegmentationWorker(segmenter, job.model, job.worker.lanes)
+def load_worker(model: ModelSettings, lanes: int = 0) -> SegmentationWorker:
+    """A model on its device. Raises ModelError or ConfigError."""
+    return SegmentationWorker(models.load(model.source, model.allow_untrained), model, lanes)
 
 
 @contextmanager
@@ -79,7 +78,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
     for path in [*footage.videos, *footage.images]:
         if path == root.resolve() or root.resolve() in path.parents:
             raise ConfigError(f"{job.output}: the output folder holds the input {path}; write the dataset somewhere else")
-    worker = worker or load_worker(job)
+    worker = worker or load_worker(job.model, job.worker.lanes)
     planned = plan(job, footage)
     spec = worker.segmenter.spec
     store = Store(root, job.store, spec.classes)

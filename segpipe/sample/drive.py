@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -77,9 +78,14 @@ def _as_a_camera(rgb: UInt8, settings: DriveSettings, frame: int) -> UInt8:
     noise = np.repeat(np.repeat(noise, 2, 0), 2, 1)[: settings.height, : settings.width]
     grain = np.zeros((settings.height, settings.width, 1), np.int16)
     grain[: noise.shape[0], : noise.shape[1]] = noise
-    y, x = np.mgrid[-1 : 1 : settings.height * 1j, -1 : 1 : settings.width * 1j]
-    corner = (1.0 - 0.16 * (x * x + y * y))[..., None]
-    return np.clip(soft * corner + grain, 0, 255).astype(np.uint8)
+    return np.clip(soft * _corners(settings.height, settings.width) + grain, 0, 255).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=2)
+def _corners(height: int, width: int) -> np.ndarray:
+    """How much light a lens lets through, float32 [H, W, 1]."""
+    y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    return (1.0 - 0.16 * (x * x + y * y)).astype(np.float32)[..., None]
 
 
 def position(time_s: float) -> tuple[float, float]:

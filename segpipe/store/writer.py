@@ -36,6 +36,12 @@ class ShardRecord:
     files: tuple[FileStamp, ...]
     frames: int
     failed: int
+    start: int = 0
+    stop: int = 0
+
+    def shard(self) -> Shard:
+        """The shard behind the record, to decode its frames again."""
+        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop)
 
 
 class Store:
@@ -156,7 +162,10 @@ class ShardWriter:
 def _record(shard: Shard, frames: int, failed: int) -> dict[str, Any]:
     source = asdict(shard.source) | {"uri": printable_text(shard.source.uri)}
     files = [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files]
-    return {"name": shard.name, "source": source, "files": files, "frames": frames, "failed": failed}
+    return {
+        "name": shard.name, "source": source, "files": files, "frames": frames, "failed": failed,
+        "start": shard.start, "stop": shard.stop,
+    }  # fmt: skip
 
 
 def read_record(path: Path) -> ShardRecord:
@@ -165,7 +174,7 @@ def read_record(path: Path) -> ShardRecord:
         metadata = pq.read_metadata(path).metadata or {}
         content = json.loads(metadata[_SHARD_KEY])
         files = tuple(FileStamp(*f) for f in content["files"])
-        return ShardRecord(content["name"], SourceInfo(**content["source"]), files, content["frames"], content["failed"])
+        return ShardRecord(**(content | {"source": SourceInfo(**content["source"]), "files": files}))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None
 

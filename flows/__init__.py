@@ -1,0 +1,1 @@
+"""Prefect flows. Prefect stays in here: everything below works without it."""

@@ -1,0 +1,166 @@
+"""The flow `segment_footage`: one task for each shard, progress and results as Prefect artifacts.
+
+    python flows/segment.py configs/demo.yaml [--set KEY=VALUE]
+
+Pixels never cross a task's boundary: a task gets a shard's description and returns a small report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+from uuid import UUID
+
+# Read by Prefect when it is imported. An ephemeral server takes up to half a minute to start on a busy machine.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import (
+    create_image_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from segpipe.config import Job, ModelSettings, apply_sets, make_job, read_yaml
+from segpipe.errors import EXIT_SOME_FAILED, SegpipeError
+from segpipe.frames import Shard
+from segpipe.pipeline import ShardReport, run_shard
+from segpipe.report.still import overlay_data_uri
+from segpipe.report.summary import class_shares, describe_run
+from segpipe.run import Prepared, RunReport, frames_in, load_worker, prepared, report_of
+from segpipe.store import Store, open_dataset
+from segpipe.worker import SegmentationWorker
+
+PROGRESS_EVERY_S = 5.0
+_loading = threading.Lock()
+
+
+class ShardsFailed(SegpipeError):
+    """Shards that failed after their retries; the others are in the dataset."""
+
+
+@lru_cache(maxsize=2)
+def _worker(model: ModelSettings, lanes: int) -> SegmentationWorker:
+    return load_worker(model, lanes)
+
+
+def worker_for(job: Job) -> SegmentationWorker:
+    """The job's model, loaded once in a process."""
+    with _loading:
+        return _worker(job.model, job.worker.lanes)
+
+
+@task(name="segment-shard", task_run_name="{shard.name}", retries=2, retry_delay_seconds=[2, 20], persist_result=False)
+def segment_shard(shard: Shard, job: Job, artifact: UUID | None, share_before: float, share: float) -> ShardReport:
+    """Segment one shard. `share_before` and `share` place it in the progress of the whole run (0 to 100)."""
+    worker = worker_for(job)
+    store = Store(Path(job.output).expanduser(), job.store, worker.segmenter.spec.classes)
+    done, told = 0, time.monotonic()
+
+    def on_frames(frames: int, failed: int) -> None:
+        nonlocal done, told
+        done += frames
+        if artifact and time.monotonic() - told > PROGRESS_EVERY_S:
+            told = time.monotonic()
+            update_progress_artifact(artifact, min(100.0, share_before + share * done / max(1, shard.frame_count)))
+
+    report = run_shard(shard, job, worker, store, on_frames)
+    if artifact:
+        update_progress_artifact(artifact, min(100.0, share_before + share))
+    return report
+
+
+# One shard at a time: a shard's own lanes use the whole machine.
+@flow(name="segment-footage", task_runner=ThreadPoolTaskRunner(max_workers=1), persist_result=False)
+def segment_footage(job: Job) -> RunReport:
+    """Segment what is new in the job's inputs into its dataset.
+
+    Raises ShardsFailed, with the shards named, when some failed after their retries; the others are done. Frames that
+    can't be read don't fail the run: they are rows in `frames` with their error.
+    """
+    logger = get_run_logger()
+    worker = worker_for(job)
+    with prepared(job, worker) as ready:
+        began = time.perf_counter()
+        todo = ready.pending.todo
+        logger.info("%d frames in %d shards to do, %d done before", frames_in(todo), len(todo), ready.pending.frames_done)
+        reports, broken = _run_tasks(ready) if todo else ([], {})
+        report = report_of(ready, reports, broken, time.perf_counter() - began)
+    for line in describe_run(report, [c.name for c in worker.segmenter.spec.classes]):
+        logger.info(line)
+    _publish(job, report, worker)
+    if broken:
+        raise ShardsFailed(f"{len(broken)} of {len(todo)} shards failed: " + "; ".join(f"{n} ({w})" for n, w in broken.items()))
+    return report
+
+
+def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
+    todo = ready.pending.todo
+    total = frames_in(todo)
+    made = create_progress_artifact(0.0, key="segpipe-progress", description=f"{total} frames in {len(todo)} shards")
+    artifact = made if isinstance(made, UUID) else None
+    futures: list[tuple[Shard, PrefectFuture[ShardReport]]] = []
+    before = 0.0
+    for shard in todo:
+        share = 100.0 * shard.frame_count / max(1, total)
+        futures.append((shard, segment_shard.submit(shard, ready.job, artifact, before, share)))
+        before += share
+    reports, broken = [], {}
+    for shard, future in futures:
+        future.wait()
+        if future.state.is_completed():
+            reports.append(future.result())
+        else:
+            broken[shard.name] = " ".join(str(future.state.message).split())[:300]
+    return reports, broken
+
+
+def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
+    """The summary table, and an overlay of a frame of this run."""
+    names = [c.name for c in worker.segmenter.spec.classes]
+    rows = [
+        {"what": "frames", "value": str(report.frames)},
+        {"what": "failed", "value": str(report.failed)},
+        {"what": "done before", "value": str(report.frames_before)},
+        {"what": "seconds", "value": f"{report.wall_s:.1f}"},
+        *({"what": stage, "value": f"{report.total(stage):.1f}"} for stage in ("read_s", "infer_s", "write_s")),
+        *({"what": f"share of {name}", "value": f"{value * 100:.1f} %"} for name, value in class_shares(report, names)),
+        *({"what": f"failed shard {name}", "value": why} for name, why in report.broken.items()),
+    ]
+    create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {job.output}")
+    done = [s for s in report.shards if s.frames > s.failed]
+    if done:
+        dataset = open_dataset(job.output)
+        picture = overlay_data_uri(dataset, done[len(done) // 2].name)
+        create_image_artifact(picture, key="segpipe-overlay", description=f"a frame of {done[len(done) // 2].source_id}")
+
+
+def main() -> int:
+    """Run the flow from a shell; returns the exit code of `segpipe run`."""
+    parser = argparse.ArgumentParser(description="Run the flow segment_footage with a YAML job.")
+    parser.add_argument("config")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    args = parser.parse_args()
+    try:
+        job = make_job(apply_sets(read_yaml(args.config), args.set), args.config)
+        report = segment_footage(job)
+    except SegpipeError as error:
+        print(f"segpipe: {error}", file=sys.stderr)
+        return error.exit_code
+    for line in describe_run(report, [c.name for c in open_dataset(job.output).classes]):
+        print(line)
+    return EXIT_SOME_FAILED if report.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

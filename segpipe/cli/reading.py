@@ -1,0 +1,80 @@
+"""Commands that read a dataset: query, info, overlay."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from argparse import Namespace
+from datetime import datetime
+from pathlib import Path
+
+from segpipe.errors import EXIT_OK, DatasetError
+from segpipe.store.dataset import open_dataset
+
+
+def query(args: Namespace) -> int:
+    """`segpipe query`."""
+    import duckdb
+
+    connection = open_dataset(args.dataset).duckdb()
+    try:
+        relation = connection.sql(args.sql)
+        if relation is None:  # a statement without rows
+            return EXIT_OK
+        if args.format == "table":
+            relation.show(max_width=None if sys.stdout.isatty() else 10_000, max_rows=1000)
+            return EXIT_OK
+        names, rows = relation.columns, relation.fetchall()
+    except duckdb.Error as error:
+        text = " ".join(str(error).split())
+        raise DatasetError(f"the query failed: {text} (views: frames, class_stats, masks)") from None
+    if args.format == "csv":
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows(rows)
+    else:
+        json.dump([dict(zip(names, row, strict=True)) for row in rows], sys.stdout, default=_plain, indent=1)
+        print()
+    return EXIT_OK
+
+
+def _plain(value: object) -> object:
+    """What JSON has no type for: times in ISO 8601, all else as text."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def info(args: Namespace) -> int:
+    """`segpipe info`."""
+    from segpipe.report.summary import size_on_disk, sources_of
+
+    dataset = open_dataset(args.dataset)
+    model, sources = dataset.manifest["model"], sources_of(dataset)
+    sampling = {k: v for k, v in dataset.manifest["sampling"].items() if v} or "every frame"
+    print(f"dataset:  {dataset.root}  ({size_on_disk(dataset) / 1e6:.1f} MB, schema {dataset.manifest['schema_version']})")
+    print(f"model:    {model['source']}  (weights {model['digest']}, {model['precision']})")
+    print(f"sampling: {sampling}")
+    print(f"classes:  {', '.join(c.name for c in dataset.classes)}")
+    print(f"frames:   {sum(s.frames for s in sources)} attempted, {sum(s.failed for s in sources)} failed")
+    for s in sources:
+        print(f"  {s.source_id}  {s.kind}  {s.frames} frames, {s.failed} failed  {s.uri}")
+    return EXIT_OK
+
+
+def overlay(args: Namespace) -> int:
+    """`segpipe overlay`."""
+    from tqdm import tqdm
+
+    from segpipe.report.overlay import records_of, source_ids, write_overlay
+
+    dataset = open_dataset(args.dataset)
+    ids = source_ids(dataset)
+    if not ids:
+        raise DatasetError(f"{args.dataset}: no frame has a mask yet")
+    chosen = args.source or ids[0]
+    total = sum(r.frames - r.failed for r in records_of(dataset, chosen))
+    with tqdm(total=total, unit="frame", desc=chosen, disable=None) as bar:
+        frames = write_overlay(dataset, chosen, Path(args.output), lambda: bar.update() and None)
+    others = f"; the dataset has {len(ids)} sources, choose with --source: {', '.join(ids[:10])}" if len(ids) > 1 and not args.source else ""
+    print(f"{args.output}: {frames} frames of {chosen}{others}")
+    return EXIT_OK

@@ -1,0 +1,126 @@
+"""Commands that compute: run, bench, models, sample."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segpipe.config import Job, apply_sets, make_job, read_yaml
+from segpipe.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError
+
+if TYPE_CHECKING:
+    from segpipe.pipeline import OnFrames
+    from segpipe.run import Prepared
+
+
+def job_from(args: Namespace, **given: Any) -> Job:
+    """The job out of config file, `--set` and arguments; the later wins."""
+    content = read_yaml(args.config) if args.config else {}
+    content = apply_sets(content, args.set)
+    content |= {k: v for k, v in given.items() if v}
+    for key, remedy in (("inputs", "name what to segment, or set inputs in the config"), ("output", "give -o OUT")):
+        if not content.get(key):
+            raise ConfigError(f"no {key}: {remedy}")
+    return make_job(content, args.config or "the job")
+
+
+def run(args: Namespace) -> int:
+    """`segpipe run`."""
+    job = job_from(
+        args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed
+    )
+    from segpipe.report.summary import describe_run
+    from segpipe.run import run_job
+
+    bar = _Progress(args.quiet)
+    try:
+        report = run_job(job, bar.start)
+    finally:
+        bar.close()
+    for line in describe_run(report, bar.names):
+        print(line)
+    print(f"dataset: {job.output}")
+    if report.failed:
+        print(f"failed frames: segpipe query {job.output} \"SELECT uri, error FROM frames WHERE status = 'error'\"")
+    if report.broken:
+        return SegpipeError.exit_code
+    return EXIT_SOME_FAILED if report.failed else EXIT_OK
+
+
+class _Progress:
+    """A tqdm bar over the frames that are left to do: frames, frames/s, time left, failures."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.names: list[str] = []
+        self.failed = 0
+        self.bar: Any = None
+
+    def start(self, ready: Prepared) -> OnFrames:
+        from tqdm import tqdm
+
+        from segpipe.run import frames_in
+
+        self.names = [c.name for c in ready.worker.segmenter.spec.classes]
+        total, done = frames_in(ready.pending.todo), ready.pending.frames_done
+        if total:
+            self.bar = tqdm(
+                total=total + done, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr
+            )
+        return self.step
+
+    def step(self, frames: int, failed: int) -> None:
+        self.failed += failed
+        if failed:
+            self.bar.set_postfix(failed=self.failed, refresh=False)
+        self.bar.update(frames)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def models(args: Namespace) -> int:
+    """`segpipe models`."""
+    from segpipe.models import LOADERS, builtin_names
+
+    for loader in LOADERS:
+        print(f"{loader.example:26} {loader.what}")
+    print(f"\nembedded: {', '.join(f'builtin:{n}' for n in builtin_names())}")
+    try:
+        from torchvision import models as library
+
+        print(f"torchvision: {', '.join(library.list_models(module=library.segmentation))}")
+    except ImportError:
+        print("torchvision: not installed")
+    return EXIT_OK
+
+
+def sample(args: Namespace) -> int:
+    """`segpipe sample`."""
+    if not 0.1 <= args.seconds <= 35:
+        raise ConfigError(f"--seconds {args.seconds}: the sample street is 0.1 to 35 seconds long")
+    from tqdm import tqdm
+
+    from segpipe.sample import DriveSettings, render_drive
+
+    settings = DriveSettings(seconds=args.seconds)
+    with tqdm(total=settings.frame_count, unit="frame", desc="rendering", disable=None) as bar:
+        files = render_drive(Path(args.folder), settings, lambda: bar.update() and None)
+    print(f"video:  {files.video}\nlabels: {files.labels}\ntrack:  {files.track}")
+    return EXIT_OK
+
+
+def bench(args: Namespace) -> int:
+    """`segpipe bench`."""
+    if args.frames < 1 or args.rounds < 1:
+        raise ConfigError(f"--frames {args.frames} --rounds {args.rounds}: both must be at least 1")
+    job = job_from(args, inputs=(args.input,), output="bench")
+    from segpipe.bench import as_text, measure
+
+    found = measure(job, args.frames, args.rounds)
+    print(json.dumps(found.as_dict(), indent=2) if args.json else as_text(found))
+    return EXIT_OK

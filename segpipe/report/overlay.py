@@ -1,0 +1,163 @@
+"""The footage with its masks and a legend: as single pictures and as an H.264 video that browsers play."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+
+from segpipe.config import Sampling
+from segpipe.errors import DatasetError
+from segpipe.frames import VOID, Frame, FrameRef, UInt8
+from segpipe.models.spec import ClassInfo
+from segpipe.sources import open_shard
+from segpipe.store.dataset import Dataset, mask_of
+from segpipe.store.writer import ShardRecord
+
+OPACITY = 0.5
+SLIDE_S = 0.5
+"""How long a picture of an image folder is shown."""
+_TIME_BASE = Fraction(1, 90_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Segmented:
+    """A frame and its labels: `rgb` uint8 [H, W, 3], `labels` uint8 [H, W]."""
+
+    ref: FrameRef
+    rgb: UInt8
+    labels: UInt8
+
+
+def source_ids(dataset: Dataset) -> list[str]:
+    """The sources of a dataset that have masks, in order."""
+    return list(dict.fromkeys(r.source.source_id for r in dataset.records() if r.frames > r.failed))
+
+
+def records_of(dataset: Dataset, source_id: str) -> list[ShardRecord]:
+    """A source's shards in the order of time. Raises DatasetError for an unknown source or one without masks."""
+    found = [r for r in dataset.records() if r.source.source_id == source_id and r.frames > r.failed]
+    if not found:
+        known = ", ".join(source_ids(dataset)[:20]) or "none"
+        raise DatasetError(f"no masks of a source {source_id!r} in {dataset.root}; there are: {known}")
+    return sorted(found, key=lambda r: (r.start, r.files[0].name))
+
+
+def segmented(dataset: Dataset, source_id: str) -> Iterator[Segmented]:
+    """Decode a source's frames again, each with its labels. Raises DatasetError where the footage has gone."""
+    sampling = Sampling(**dataset.manifest["sampling"])
+    for record in records_of(dataset, source_id):
+        if not Path(record.source.uri).exists():
+            raise DatasetError(f"{record.source.uri}: the footage isn't there any more, and the overlay needs it")
+        table = pq.read_table(dataset.root / "masks" / f"{record.name}.parquet", partitioning=None)
+        rows = {frame_id: i for i, frame_id in enumerate(table["frame_id"].to_pylist())}
+        for frame in open_shard(record.shard(), sampling):
+            if isinstance(frame, Frame) and frame.ref.frame_id in rows:
+                yield Segmented(frame.ref, frame.rgb, mask_of(table, rows[frame.ref.frame_id]))
+
+
+def blend(rgb: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...]) -> UInt8:
+    """Lay class colours over a picture, with the borders between classes drawn fully; void stays as it is."""
+    colours = np.zeros((VOID + 1, 3), np.uint8)
+    colours[: len(classes)] = [c.colour for c in classes]
+    painted = cv2.addWeighted(rgb, 1 - OPACITY, colours[labels], OPACITY, 0)
+    edge = np.zeros(labels.shape, bool)
+    edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edge[1:] |= labels[1:] != labels[:-1]
+    painted[edge] = colours[labels[edge]]
+    void = labels == VOID
+    painted[void] = rgb[void]
+    return np.asarray(painted, np.uint8)
+
+
+def with_legend(picture: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...], shown: list[int]) -> UInt8:
+    """Add a strip below a picture: a field of colour, name and share of the valid pixels for each shown class."""
+    height, width = picture.shape[:2]
+    scale = max(0.45, width / 1700)
+    line, box = round(34 * scale), round(15 * scale)
+    cell = round(205 * scale)
+    columns = max(1, width // cell)
+    strip = np.full((line * -(-len(shown) // columns) + round(8 * scale), width, 3), 24, np.uint8)
+    count = np.bincount(labels.reshape(-1), minlength=VOID + 1)
+    valid = max(1, int(count[:VOID].sum()))
+    for i, k in enumerate(shown):
+        x, y = (i % columns) * cell + round(10 * scale), (i // columns) * line + round(10 * scale)
+        cv2.rectangle(strip, (x, y), (x + box, y + box), classes[k].colour, -1)
+        cv2.rectangle(strip, (x, y), (x + box, y + box), (200, 200, 200), 1)
+        name = classes[k].name if len(classes[k].name) <= 12 else classes[k].name[:11] + "."
+        text = f"{name} {count[k] / valid * 100:.0f}%"
+        place = (x + box + round(6 * scale), y + round(13 * scale))
+        cv2.putText(strip, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.52 * scale, (235, 235, 235), max(1, round(scale)), cv2.LINE_AA)
+    return np.vstack([picture, strip])
+
+
+def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int]:
+    """The classes that a legend shows: those with the most pixels of the source, in the order of their labels."""
+    names = {f"{r.name}.parquet" for r in records_of(dataset, source_id)}
+    total = np.zeros(VOID + 1, np.int64)
+    for file in dataset.files("class_stats"):
+        if file.name in names:
+            table = pq.read_table(file, columns=["class_id", "pixel_count"], partitioning=None)
+            np.add.at(total, table["class_id"].to_numpy(), table["pixel_count"].to_numpy())
+    order = [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
+    return sorted(order[:most])
+
+
+def write_overlay(dataset: Dataset, source_id: str, path: Path, on_frame: Callable[[], None] | None = None) -> int:
+    """Write a source's overlay video (H.264, yuv420p, fast start) with the frames' own times; returns the number of
+    frames. Raises DatasetError; a video that couldn't be finished is not left behind."""
+    if path.suffix.lower() not in {".mp4", ".mov", ".mkv"}:
+        raise DatasetError(f"{path}: overlays are written as .mp4, .mov or .mkv")
+    shown = legend_classes(dataset, source_id)
+    aside = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(f"file:{aside}", "w", options={"movflags": "faststart"}) as container:
+            encoder: _Encoder | None = None
+            for item in segmented(dataset, source_id):
+                picture = with_legend(blend(item.rgb, item.labels, dataset.classes), item.labels, dataset.classes, shown)
+                encoder = encoder or _Encoder(container, picture.shape[0], picture.shape[1])
+                encoder.add(picture, item.ref.pts_s, count)
+                count += 1
+                if on_frame:
+                    on_frame()
+            if encoder:
+                encoder.finish()
+        if not count:
+            raise DatasetError(f"{source_id}: no frame of its footage could be decoded again")
+        aside.replace(path)
+    except OSError as error:
+        raise DatasetError(f"{path}: the overlay can't be written ({error.strerror or error})") from None
+    finally:
+        aside.unlink(missing_ok=True)
+    return count
+
+
+class _Encoder:
+    def __init__(self, container: av.container.OutputContainer, height: int, width: int) -> None:
+        self.container = container
+        self.size = (width // 2 * 2, height // 2 * 2)  # yuv420p halves both edges
+        self.stream = container.add_stream("libx264", rate=30, options={"crf": "22", "preset": "veryfast"})
+        self.stream.width, self.stream.height = self.size
+        self.stream.pix_fmt = "yuv420p"
+        self.stream.codec_context.time_base = _TIME_BASE
+        self.first_s: float | None = None
+
+    def add(self, picture: UInt8, pts_s: float | None, number: int) -> None:
+        if picture.shape[:2] != (self.size[1], self.size[0]):
+            picture = np.asarray(cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA), np.uint8)
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        time_s = number * SLIDE_S if pts_s is None else pts_s
+        self.first_s = time_s if self.first_s is None else self.first_s
+        frame.pts, frame.time_base = round((time_s - self.first_s) / _TIME_BASE), _TIME_BASE
+        self.container.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        self.container.mux(self.stream.encode(None))

@@ -1,0 +1,71 @@
+"""Numbers as text: what a run came to, and what a dataset holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from segpipe.run import RunReport
+from segpipe.store.dataset import Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """One source of a dataset."""
+
+    source_id: str
+    kind: str
+    uri: str
+    frames: int
+    failed: int
+
+
+def sources_of(dataset: Dataset) -> list[SourceSummary]:
+    """The sources with their frame counts, in order of their ids."""
+    found: dict[str, list[tuple[str, str, int, int]]] = defaultdict(list)
+    for r in dataset.records():
+        found[r.source.source_id].append((r.source.kind, r.source.uri, r.frames, r.failed))
+    return [
+        SourceSummary(source_id, parts[0][0], parts[0][1], sum(p[2] for p in parts), sum(p[3] for p in parts))
+        for source_id, parts in sorted(found.items())
+    ]
+
+
+def size_on_disk(dataset: Dataset) -> int:
+    """Bytes of the dataset's files."""
+    return sum(p.stat().st_size for p in dataset.root.rglob("*") if p.is_file())
+
+
+def describe_run(report: RunReport, names: list[str]) -> list[str]:
+    """Lines for people: what was done, what limited it, and which classes were seen."""
+    if not report.shards and not report.broken:
+        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run"]
+    rate = report.frames / report.wall_s if report.wall_s else 0.0
+    before = f", {report.frames_before} were done before" if report.frames_before else ""
+    lines = [
+        f"{report.frames} frames in {report.wall_s:.1f} s ({rate:.1f} frames/s), {report.failed} failed{before}",
+        f"busy: read {report.total('read_s'):.1f} s, infer {report.total('infer_s'):.1f} s over {report.lanes} lanes on "
+        f"{report.device}, write {report.total('write_s'):.1f} s; limited by {_limit(report)}",
+    ]
+    shares = class_shares(report, names)
+    if shares:
+        lines.append("share of pixels: " + ", ".join(f"{n} {v * 100:.1f} %" for n, v in shares if v >= 0.0005))
+    return lines + [f"shard {name} failed: {why}" for name, why in report.broken.items()]
+
+
+def class_shares(report: RunReport, names: list[str]) -> list[tuple[str, float]]:
+    """Each class's share of all pixels of the run, the largest first."""
+    pixels = report.pixels()
+    total = sum(pixels)
+    if not total:
+        return []
+    return sorted(((n, p / total) for n, p in zip(names, pixels, strict=True)), key=lambda pair: -pair[1])
+
+
+def _limit(report: RunReport) -> str:
+    stages = {
+        "reading": report.total("read_s"),
+        "inference": report.total("infer_s") / report.lanes,
+        "writing": report.total("write_s"),
+    }
+    return max(stages, key=lambda name: stages[name])
