@@ -1,0 +1,63 @@
+# make demo: the sample drive through the flow.   make test: the tests.   make help: the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Prefect's database of these runs stays here, out of the home folder.
+export PREFECT_HOME := $(CURDIR)/.prefect
+export PREFECT_LOGGING_LEVEL ?= WARNING
+
+.PHONY: help demo test test-slow test-gpu check bench memory clean
+help:
+	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
+	@echo "make test       the tests (slow proofs excepted)"
+	@echo "make test-slow  the slow proofs"
+	@echo "make test-gpu   the tests that need a CUDA device"
+	@echo "make check      ruff, mypy and the format of the code"
+	@echo "make bench      pipeline against its limit and against a plain script (CLIP=file)"
+	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side"
+	@echo "make clean      remove the demo's files and caches"
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+.venv/base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing segpipe into .venv (several minutes the first time)"
+	$(INSTALL) -e '.[flows]'
+	@touch $@
+
+.venv/test: .venv/base
+	$(INSTALL) -e '.[flows,hf,test]'
+	@touch $@
+
+.venv/check: .venv/test
+	$(INSTALL) -e '.[flows,hf,test,check]'
+	@touch $@
+
+demo: .venv/base
+	@$(BIN)/python -m scripts.demo
+
+test: .venv/test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: .venv/test
+	$(BIN)/python -m pytest -m slow
+
+test-gpu: .venv/test
+	$(BIN)/python -m pytest -m gpu
+
+check: .venv/check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+CLIP ?= ../shared/data/clips/solidWhiteRight.mp4
+bench: .venv/base
+	$(BIN)/segpipe bench $(CLIP)
+	$(BIN)/python tests/benchmarks/against_plain_script.py $(CLIP)
+
+memory: .venv/base
+	$(BIN)/python tests/benchmarks/memory.py $(CLIP)
+
+clean:
+	rm -rf demo .prefect .pytest_cache .ruff_cache .mypy_cache build
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

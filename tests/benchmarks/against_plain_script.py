@@ -1,0 +1,71 @@
+"""segpipe against a plain script with the same weights, in one run: frames/s of both, their ratio, equal labels.
+
+    python tests/benchmarks/against_plain_script.py CLIP [--frames 100] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from plain_script import segment_video
+
+from segpipe.bench import first_frames
+from segpipe.config import make_job
+from segpipe.models import BUILTIN
+from segpipe.pipeline import run_shard
+from segpipe.run import load_worker
+from segpipe.sources.identity import video_frame_id
+from segpipe.store import Store, make_manifest, open_dataset
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs, same = compare(args.clip, args.frames, args.rounds, Path(folder))
+    print(f"\n{args.clip}: {args.frames} frames, {args.rounds} rounds in turn, medians")
+    print(f"plain script  {theirs:7.2f} frames/s")
+    print(f"segpipe       {ours:7.2f} frames/s")
+    print(f"ratio         {ours / theirs:7.2f}")
+    print(f"equal labels  {same * 100:7.3f} % of pixels")
+
+
+def compare(clip: Path, frames: int, rounds: int, folder: Path) -> tuple[float, float, float]:
+    """Frames/s of segpipe and of the plain script, and the share of pixels with equal labels."""
+    job = make_job({"inputs": [str(clip)], "output": str(folder / "dataset")})
+    worker = load_worker(job.model)
+    spec = worker.segmenter.spec
+    names = [c.name for c in spec.classes]
+    store = Store(Path(job.output), job.store, spec.classes)
+    store.prepare(make_manifest(job, spec, worker.precision))
+    (folder / "plain").mkdir()
+    run_shard(first_frames(job, 4), job, worker, store)  # compiles; a user pays that once
+    store.discard(first_frames(job, 4).name)
+    shard = first_frames(job, frames)
+    ours, theirs = [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        masks = segment_video(clip, BUILTIN / "street", folder / "plain", frames, names)
+        theirs.append(len(masks) / (time.perf_counter() - began))
+        began = time.perf_counter()
+        run_shard(shard, job, worker, store)
+        ours.append(shard.frame_count / (time.perf_counter() - began))
+    dataset = open_dataset(job.output)
+    equal = [np.mean(dataset.mask(video_frame_id(shard.source.source_id, i)) == mask) for i, mask in enumerate(masks)]
+    return statistics.median(ours), statistics.median(theirs), float(np.mean(equal))
+
+
+if __name__ == "__main__":
+    main()

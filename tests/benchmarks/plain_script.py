@@ -1,0 +1,44 @@
+"""The script that a user would write without segpipe: the same weights, OpenCV, one frame at a time, PNG and CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import segmentation_models_pytorch as smp
+import torch
+
+
+def segment_video(video: Path, weights: Path, out: Path, frames: int, names: list[str]) -> list[np.ndarray]:
+    """Masks as PNG and class shares as CSV in `out`; returns the label maps uint8 [H, W]."""
+    model = smp.from_pretrained(str(weights)).eval()
+    reader = cv2.VideoCapture(str(video))
+    kept = []
+    with (out / "classes.csv").open("w", newline="") as file, torch.no_grad():
+        table = csv.writer(file)
+        table.writerow(["frame", "time_s", "class", "fraction", "confidence"])
+        for number in range(frames):
+            time_s = reader.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            found, bgr = reader.read()
+            if not found:
+                break
+            height, width = bgr.shape[:2]
+            rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            # as the model card says: shorter edge to 352, both to a multiple of 32, (pixel - 127) / 128
+            short = 352 / min(height, width)
+            size = (round(int(width * short) / 32) * 32, round(int(height * short) / 32) * 32)
+            small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+            x = (torch.from_numpy(small).permute(2, 0, 1)[None].float() - 127) / 128
+            logits = torch.nn.functional.interpolate(model(x), size=(height, width), mode="bilinear", align_corners=False)
+            confidence, labels = logits.softmax(1).max(1)
+            labels_array = labels[0].numpy().astype(np.uint8)
+            confidence_array = confidence[0].numpy()
+            cv2.imwrite(str(out / f"{number:06d}.png"), labels_array)
+            for k, name in enumerate(names):
+                inside = labels_array == k
+                if inside.any():
+                    table.writerow([number, time_s, name, inside.mean(), confidence_array[inside].mean()])
+            kept.append(labels_array)
+    return kept
