@@ -81,7 +81,7 @@ def preprocessing_of(settings: dict[str, Any], source: str) -> Preprocessing:
     """Translate an image processor's settings. Raises ModelError for a rule that isn't known."""
     fields: dict[str, Any] = {"library": "torchvision", "interpolation": _RESAMPLE[int(settings.get("resample") or 2)]}
     size = settings.get("size") or {}
-    if settings.get("do_resize", True):
+    if settings.get("do_resize"):
         if {"height", "width"} <= size.keys():
             fields |= {"height": size["height"], "width": size["width"]}
         elif "shortest_edge" in size:
@@ -95,9 +95,9 @@ def preprocessing_of(settings: dict[str, Any], source: str) -> Preprocessing:
         fields |= {"crop_height": crop.get("height"), "crop_width": crop.get("width")}
     if settings.get("do_pad") and settings.get("pad_size"):
         fields |= {"pad_height": settings["pad_size"]["height"], "pad_width": settings["pad_size"]["width"]}
-    if settings.get("do_rescale", True):
+    if settings.get("do_rescale"):
         fields["scale"] = float(settings.get("rescale_factor", 1 / 255))
-    if settings.get("do_normalize", True) and settings.get("image_mean") is not None:
+    if settings.get("do_normalize") and settings.get("image_mean") is not None:
         fields |= {"mean": tuple(settings["image_mean"]), "std": tuple(settings["image_std"])}
     return Preprocessing(**fields)
 

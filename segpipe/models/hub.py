@@ -11,7 +11,7 @@ def model_folder(source: str, name: str, patterns: list[str]) -> Path:
     """The folder that holds a model's files: `name` itself where it is one, else a download (or the cache) of hub id
     `name`. Only files that match `patterns` are fetched. Raises ModelError."""
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return path
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
         raise ModelError(f"{source}: no folder {name!r}; name a folder with config.json and model.safetensors, or a hub id")

@@ -1,8 +1,8 @@
 """Models of segmentation-models-pytorch: a hub id or a folder of `save_pretrained`.
 
 Beside the library's `config.json` and `model.safetensors`, the folder may hold `segpipe.json` with classes, colours and
-preprocessing. Without it, the encoder's own normalisation is taken and, where it is there, the albumentations file that
-the library's examples save.
+preprocessing. Without it, the albumentations file that the library's examples save is followed, or else the encoder's
+own normalisation.
 """
 
 from __future__ import annotations
@@ -97,20 +97,33 @@ def _preprocessing(meta: dict[str, Any], folder: Path, arguments: dict[str, Any]
     saved = folder / "albumentations_config_eval.json"
     if saved.exists():
         return _albumentations(_json(saved, source), source)
-    return _encoder_defaults(arguments)
+    return _encoder_defaults(arguments, source)
 
 
-def _encoder_defaults(arguments: dict[str, Any]) -> Preprocessing:
-    """The encoder's normalisation; the frame's own size, rounded up to what the encoder's strides can take."""
-    from segmentation_models_pytorch.encoders import get_preprocessing_params
+def _encoder_defaults(arguments: dict[str, Any], source: str) -> Preprocessing:
+    """The encoder's normalisation; the frame's own size, rounded up to what the encoder's strides can take.
 
+    The library keeps the numbers with timm (`tu-` encoders) or on the hub; they are never guessed.
+    """
+    from huggingface_hub import hf_hub_download
+    from segmentation_models_pytorch.encoders import encoders, get_preprocessing_params
+
+    encoder = str(arguments.get("encoder_name", "resnet34"))
     try:
-        params = get_preprocessing_params(arguments.get("encoder_name", "resnet34"), pretrained="imagenet")
-    except (KeyError, ValueError):
-        params = {}
-    mean, std = params.get("mean") or (0.485, 0.456, 0.406), params.get("std") or (0.229, 0.224, 0.225)
-    scale = 1 / 255 if (params.get("input_range") or [0, 1])[1] == 1 else 1.0
-    return Preprocessing(multiple_of=ENCODER_STRIDE, rounding="up", mean=tuple(mean), std=tuple(std), scale=scale)
+        if encoder.startswith("tu-"):
+            params = get_preprocessing_params(encoder)
+        else:
+            place = encoders[encoder]["pretrained_settings"]["imagenet"]
+            config = hf_hub_download(place["repo_id"], "config.json", revision=place["revision"], etag_timeout=5)
+            params = {"input_range": [0, 1], **_json(Path(config), source)}
+        mean, std, highest = tuple(params["mean"]), tuple(params["std"]), params["input_range"][1]
+    except Exception as error:  # no network has many names
+        raise ModelError(
+            f"{source}: nothing in its folder says how pictures are normalised, and the numbers of the encoder {encoder} "
+            f"can't be had ({_first_line(error)}); write them into segpipe.json: "
+            '{"preprocessing": {"multiple_of": 32, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}'
+        ) from None
+    return Preprocessing(multiple_of=ENCODER_STRIDE, rounding="up", mean=mean, std=std, scale=1 / 255 if highest == 1 else 1.0)
 
 
 def _albumentations(content: dict[str, Any], source: str) -> Preprocessing:

@@ -1,0 +1,66 @@
+"""The job: unknown keys, wrong values and odd spellings are refused with what is allowed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from segpipe.config import Job, apply_sets, make_job, read_yaml
+from segpipe.errors import ConfigError
+from tests.conftest import ROOT
+
+GOOD = {"inputs": ["a.mp4"], "output": "out"}
+
+
+def test_defaults_and_sets() -> None:
+    job = make_job(apply_sets(GOOD, ["sampling.every_n=5", "model.source=smp:./x", "worker.batch_size=2"]))
+    assert (job.sampling.every_n, job.model.source, job.worker.batch_size) == (5, "smp:./x", 2)
+    assert make_job(GOOD).sampling.every_n is None
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (["sampling.evry_n=5"], "unknown key 'sampling.evry_n' .allowed there: every_n, per_second, keyframes"),
+        (["nonsense=1"], "unknown key 'nonsense' .allowed there: inputs, output"),
+        (["sampling.every_n=0"], "sampling.every_n: .*greater than or equal to 1 .found 0"),
+        (["sampling.every_n=2", "sampling.per_second=1"], "exclude each other"),
+        (["model.precision=int8"], "model.precision: .*'float32'"),
+        (["sampling.every_n"], "give it as key=value"),
+        (["output.x=1"], "output is a value"),
+        (["sampling={"], "no valid YAML"),
+    ],
+)
+def test_what_is_refused(sets: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        make_job(apply_sets(GOOD, sets))
+
+
+@pytest.mark.parametrize(("text", "said"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys is needed"), (None, "can't be read")])
+def test_bad_files(text: str | None, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "job.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_shipped_configs_are_valid(path: Path) -> None:
+    assert isinstance(make_job(GOOD | read_yaml(path)), Job)
+
+
+def test_every_setting_is_described() -> None:
+    """Prefect's form shows these texts."""
+
+    def missing(schema: dict) -> list[str]:  # type: ignore[type-arg]
+        parts = [schema, *schema.get("$defs", {}).values()]
+        return [
+            name
+            for part in parts
+            for name, field in part.get("properties", {}).items()
+            if "description" not in field and "$ref" not in field
+        ]
+
+    assert missing(Job.model_json_schema()) == []

@@ -1,0 +1,130 @@
+"""Labels at the frame's size: the fused pass against torch's interpolation, and statistics against a slow count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from segpipe.frames import VOID, ClassStatistics, UInt8, View
+from segpipe.models import Preprocessing
+from segpipe.upsampling import labels_and_statistics
+from segpipe.upsampling_torch import labels_and_sums, to_statistics
+
+SIZES = [(90, 160, 24, 40, 6), (64, 64, 64, 64, 3), (50, 70, 7, 9, 11), (33, 21, 66, 42, 4), (1, 1, 3, 3, 2), (40, 60, 1, 1, 5)]
+
+
+def make_logits(classes: int, rows: int, columns: int, seed: int = 0) -> torch.Tensor:
+    """Smooth logits, as networks give, with noise."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(1, classes, 4, 4, generator=generator) * 4
+    smooth = torch.nn.functional.interpolate(coarse, size=(rows, columns), mode="bilinear", align_corners=True)
+    return smooth[0] + 0.3 * torch.randn(classes, rows, columns, generator=generator)
+
+
+def fused(logits: torch.Tensor, view: View, size: tuple[int, int]) -> tuple[UInt8, ClassStatistics]:
+    hwc = logits.permute(1, 2, 0).contiguous()
+    return labels_and_statistics(hwc.numpy(), hwc.softmax(2).numpy(), view, *size)
+
+
+def full_view(height: int, width: int, in_height: int, in_width: int) -> View:
+    return View(height, width, in_height / height, in_width / width, 0, 0, 0, 0, height, width)
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns", "classes"), SIZES)
+def test_labels_are_those_of_torch_interpolate(height: int, width: int, rows: int, columns: int, classes: int) -> None:
+    logits = make_logits(classes, rows, columns)
+    view = full_view(height, width, rows * 4, columns * 4)
+    labels, _ = fused(logits, view, (rows * 4, columns * 4))
+    full = torch.nn.functional.interpolate(logits[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    best = full.topk(min(2, classes), 0).values
+    clear = (best[0] - best[-1] > 1e-4).numpy()  # a tie may fall either way
+    assert np.array_equal(labels[clear], full.argmax(0).numpy().astype(np.uint8)[clear])
+    assert clear.mean() > 0.99
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns", "classes"), SIZES)
+def test_statistics_are_those_of_a_slow_count(height: int, width: int, rows: int, columns: int, classes: int) -> None:
+    logits = make_logits(classes, rows, columns, seed=3)
+    view = full_view(height, width, rows * 4, columns * 4)
+    labels, s = fused(logits, view, (rows * 4, columns * 4))
+    probabilities = logits.softmax(0).numpy()
+    y = ((np.arange(height) + 0.5) * rows / height - 0.5).clip(0, rows - 1)
+    x = ((np.arange(width) + 0.5) * columns / width - 0.5).clip(0, columns - 1)
+    near = probabilities[:, np.floor(y + 0.5).astype(int)][:, :, np.floor(x + 0.5).astype(int)]
+    for k in range(classes):
+        ys, xs = np.nonzero(labels == k)
+        assert s.pixel_count[k] == len(ys)
+        if len(ys):
+            assert (s.x_min[k], s.y_min[k], s.x_max[k], s.y_max[k]) == (xs.min(), ys.min(), xs.max(), ys.max())
+            assert (s.centroid_x[k], s.centroid_y[k]) == (pytest.approx(xs.mean()), pytest.approx(ys.mean()))
+            assert s.confidence[k] == pytest.approx(near[k][ys, xs].mean(), rel=1e-5)
+        else:
+            assert s.x_min[k] == -1
+            assert np.isnan(s.confidence[k])
+    assert s.valid_pixels == height * width
+    assert 0 <= s.mean_entropy <= np.log(classes)
+
+
+@pytest.mark.parametrize(("height", "width", "rows", "columns", "classes"), SIZES)
+def test_the_device_path_gives_the_same(height: int, width: int, rows: int, columns: int, classes: int) -> None:
+    check_device_path(torch.device("cpu"), height, width, rows, columns, classes)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("height", "width", "rows", "columns", "classes"), SIZES)
+def test_the_device_path_gives_the_same_on_cuda(height: int, width: int, rows: int, columns: int, classes: int) -> None:
+    check_device_path(torch.device("cuda"), height, width, rows, columns, classes)
+
+
+def check_device_path(device: torch.device, height: int, width: int, rows: int, columns: int, classes: int) -> None:
+    logits = make_logits(classes, rows, columns, seed=5)
+    view = full_view(height, width, rows * 4, columns * 4)
+    labels, ours = fused(logits, view, (rows * 4, columns * 4))
+    there = logits.to(device)
+    other, sums = labels_and_sums(there, there.softmax(0), view, rows * 4, columns * 4)
+    theirs = to_statistics(sums)
+    assert np.mean(labels == other.cpu().numpy()) > 0.999
+    assert np.abs(ours.pixel_count - theirs.pixel_count).sum() <= 0.002 * height * width
+    assert theirs.mean_confidence == pytest.approx(ours.mean_confidence, rel=1e-3)
+    assert theirs.mean_entropy == pytest.approx(ours.mean_entropy, rel=1e-4)
+    if np.array_equal(labels, other.cpu().numpy()):
+        for name in ("x_min", "y_min", "x_max", "y_max", "pixel_count"):
+            assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+        assert np.allclose(ours.centroid_x, theirs.centroid_x, equal_nan=True)
+        assert np.allclose(ours.confidence, theirs.confidence, equal_nan=True, rtol=1e-4)
+
+
+def test_what_a_crop_leaves_out_is_void_and_counts_nowhere() -> None:
+    prep = Preprocessing(height=64, width=64, crop_height=32, crop_width=32)
+    pixels, view = prep.apply(np.zeros((128, 192, 3), np.uint8))
+    assert pixels.shape == (32, 32, 3)
+    labels, s = fused(make_logits(3, 8, 8), view, (32, 32))
+    assert labels.shape == (128, 192)
+    inside = labels[32:96, 48:144]
+    assert not np.any(inside == VOID)
+    assert np.all(np.delete(labels, np.s_[32:96], axis=0) == VOID)
+    assert s.valid_pixels == inside.size == 64 * 96
+    assert s.pixel_count.sum() == inside.size
+
+
+def test_a_crop_maps_each_pixel_to_its_place_in_the_network() -> None:
+    """Cropped and then upsampled equals the middle of what the whole would be."""
+    logits = make_logits(4, 32, 32)
+    whole, _ = fused(logits, full_view(128, 128, 128, 128), (128, 128))
+    prep = Preprocessing(height=128, width=128, crop_height=64, crop_width=64)
+    _, view = prep.apply(np.zeros((128, 128, 3), np.uint8))
+    part, _ = fused(logits[:, 8:24, 8:24], view, (64, 64))
+    # At the crop's edge the neighbours beyond are missing; inside, all is the same.
+    assert np.mean(part[36:92, 36:92] == whole[36:92, 36:92]) > 0.999
+
+
+def test_padding_is_cut_off() -> None:
+    prep = Preprocessing(pad_height=64, pad_width=96)
+    pixels, view = prep.apply(np.full((48, 80, 3), 9, np.uint8))
+    assert pixels.shape == (64, 96, 3)
+    assert pixels[48:].max() == 0
+    logits = make_logits(3, 64, 96)
+    labels, s = fused(logits, view, (64, 96))
+    assert np.array_equal(labels, logits.argmax(0).numpy()[:48, :80])
+    assert s.valid_pixels == 48 * 80
