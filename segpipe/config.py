@@ -103,11 +103,17 @@ def apply_sets(content: dict[str, Any], sets: list[str]) -> dict[str, Any]:
                 raise ConfigError(f"--set {text}: {parent} is a value, not a group of keys")
             level[parent] = dict(inner or {})
             level = level[parent]
-        try:
-            level[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {text}: {value!r} is no valid YAML value") from None
+        level[last] = _value(text, value)
     return result
+
+
+def _value(text: str, value: str) -> Any:
+    """A value on the command line: YAML, but `fake:` is a model and not a mapping."""
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: {value!r} is no valid YAML value") from None
+    return value if isinstance(found, dict) and not value.lstrip().startswith("{") else found
 
 
 def make_job(content: dict[str, Any], origin: str = "the job") -> Job:

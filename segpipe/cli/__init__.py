@@ -93,7 +93,3 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `segpipe query … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

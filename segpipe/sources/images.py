@@ -15,6 +15,8 @@ from segpipe.errors import SourceError
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
 from segpipe.sources.identity import files_digest, image_frame_id, source_info, stamp
 
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file stands in its row, not on the terminal
+
 
 @dataclass(frozen=True)
 class ImageFolder:

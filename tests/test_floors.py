@@ -1,0 +1,72 @@
+"""The building: imports go down floors only, and each heavy library stays in its rooms."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+FLOORS = {
+    "errors": 0, "frames": 0, "overlap": 0,
+    "config": 1, "sources": 1, "masks": 1,
+    "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
+    "store": 3, "worker": 3,
+    "pipeline": 4, "run": 5, "bench": 6, "report": 6, "cli": 7,
+}  # fmt: skip
+ROOMS = {
+    "prefect": ("flows/",),
+    "torch": ("segpipe/models/", "segpipe/worker.py", "segpipe/upsampling_torch.py", "scripts/"),
+    "torchvision": ("segpipe/models/", "segpipe/cli/running.py"),
+    "transformers": ("segpipe/models/hf.py",),
+    "segmentation_models_pytorch": ("segpipe/models/smp.py", "scripts/"),
+    "av": ("segpipe/sources/", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
+    "pyarrow": ("segpipe/store/", "segpipe/report/"),
+    "duckdb": ("segpipe/store/dataset.py", "segpipe/cli/reading.py"),
+    "numba": ("segpipe/upsampling.py",),
+}
+FILES = sorted([*(ROOT / "segpipe").rglob("*.py"), *(ROOT / "flows").glob("*.py"), *(ROOT / "scripts").glob("*.py")])
+
+
+def imports(path: Path) -> list[str]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+    return found
+
+
+def part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if "segpipe" in f.relative_to(ROOT).parts], ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path: Path) -> None:
+    place = path.relative_to(ROOT / "segpipe").parts[0].removesuffix(".py")
+    if place in {"__init__", "__main__"}:
+        return
+    assert place in FLOORS, f"{place} has no floor yet: give it one in this test"
+    for module in imports(path):
+        if module.startswith("segpipe.") and part(module) in FLOORS and part(module) != place:
+            assert FLOORS[part(module)] <= FLOORS[place], f"{path.name} on floor {FLOORS[place]} imports {module}"
+        assert not module.startswith(("flows", "tests", "scripts")), module
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_libraries_stay_in_their_rooms(library: str) -> None:
+    for path in FILES:
+        place = str(path.relative_to(ROOT))
+        if any(m == library or m.startswith(library + ".") for m in imports(path)):
+            assert place.startswith(ROOMS[library]), f"{place} imports {library}"
+
+
+def test_the_library_does_not_print() -> None:
+    for path in FILES:
+        place = str(path.relative_to(ROOT))
+        if place.startswith("segpipe/") and not place.startswith("segpipe/cli/"):
+            calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+            assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "print"], place
