@@ -1,0 +1,153 @@
+"""The flow on a real Prefect server: tasks, artifacts, retries, and the nightly deployment on its schedule."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from segpipe import open_dataset
+from segpipe.config import Job
+from tests.conftest import ROOT
+from tests.footage import make_video
+
+pytest.importorskip("prefect")
+
+from tests.prefect_server import Server, prefect_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as running:
+        yield running
+
+
+def write_job(tmp_path: Path, clips: int = 1) -> Path:
+    (tmp_path / "footage").mkdir(exist_ok=True)
+    for i in range(clips):
+        make_video(tmp_path / "footage" / f"clip{i}.mp4", frames=30)
+    job = {
+        "inputs": [str(tmp_path / "footage")], "output": str(tmp_path / "dataset"), "model": {"source": "fake:"},
+        "store": {"frames_per_shard": 10},
+    }  # fmt: skip
+    path = tmp_path / "job.yaml"
+    path.write_text(yaml.safe_dump(job))
+    return path
+
+
+def call(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], env=server.env, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+
+
+def newest_run(server: Server) -> dict[str, Any]:
+    return server.runs()[-1]
+
+
+def test_a_run_with_its_tasks_and_artifacts(server: Server, tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    (tmp_path / "footage" / "broken.mp4").write_text("words")
+    done = call(server, "flows/segment.py", str(job))
+    assert done.returncode == 6, done.stdout + done.stderr  # a frame failed, and the run is complete
+    assert "31 frames" in done.stdout
+    run = newest_run(server)
+    assert run["state_type"] == "COMPLETED"
+    tasks = server.post("/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    assert sorted(t["name"] for t in tasks) == sorted(p.stem for p in (tmp_path / "dataset" / "frames").iterdir())
+    artifacts = server.artifacts(run["id"])
+    assert float(artifacts["segpipe-progress"]["data"]) == pytest.approx(100.0)
+    table = {row["what"]: row["value"] for row in json.loads(artifacts["segpipe-summary"]["data"])}
+    assert (table["frames"], table["failed"], table["done before"]) == ("31", "1", "0")
+    assert any(k.startswith("share of ") for k in table)
+    assert artifacts["segpipe-overlay"]["data"].startswith("data:image/jpeg;base64,")
+    again = call(server, "flows/segment.py", str(job))
+    assert again.returncode == 0
+    assert "nothing new" in again.stdout
+
+
+def test_a_failed_shard_is_retried(server: Server, tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    done = call(server, "-m", "tests.flow_with_fault", str(job), "-00000010-", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "attempts: 3" in done.stdout
+    assert newest_run(server)["state_type"] == "COMPLETED"
+    assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows == 30
+
+
+def test_a_shard_that_keeps_failing_is_named_and_the_others_are_done(server: Server, tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    done = call(server, "-m", "tests.flow_with_fault", str(job), "-00000010-", "99")
+    assert done.returncode == 1
+    assert "attempts: 3" in done.stdout
+    assert "1 of 3 shards failed" in done.stdout
+    assert "-00000010-" in done.stdout
+    assert "the lights went out" in done.stdout
+    run = newest_run(server)
+    assert run["state_type"] == "FAILED"
+    table = json.loads(server.artifacts(run["id"])["segpipe-summary"]["data"])
+    assert any(row["what"].startswith("failed shard") for row in table)
+    assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows == 20
+    assert call(server, "flows/segment.py", str(job)).returncode == 0
+    assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows == 30
+
+
+def test_mistakes_are_one_line(server: Server, tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    done = call(server, "flows/segment.py", str(job), "--set", "sampling.nth=2")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "unknown key" in done.stderr
+
+
+def test_the_parameter_is_the_job_model(server: Server) -> None:
+    from flows.segment import segment_footage
+
+    assert segment_footage.parameters.model_dump()["definitions"]["Job"]["properties"].keys() == Job.model_fields.keys()
+
+
+def test_the_nightly_deployment_fires_finishes_and_then_finds_nothing_new(server: Server, tmp_path: Path) -> None:
+    """prefect.yaml as it is shipped, but every minute and on a folder of this test."""
+    write_job(tmp_path)
+    job = yaml.safe_load((tmp_path / "job.yaml").read_text())
+    shipped = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"][0]
+    assert shipped["schedules"][0]["cron"] == "0 2 * * *"
+    server.prefect("work-pool", "create", shipped["work_pool"]["name"], "--type", "process")
+    server.prefect("deploy", "--name", shipped["name"], "--cron", "* * * * *", "--params", json.dumps({"job": job}))
+    log = (tmp_path / "worker.log").open("w")
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", shipped["work_pool"]["name"]]
+    worker = subprocess.Popen(command, env=server.env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        first = wait_for_run(server, 1, tmp_path)
+        frames = open_dataset(tmp_path / "dataset").arrow("frames").num_rows
+        stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "dataset").rglob("*.parquet")}
+        second = wait_for_run(server, 2, tmp_path)
+    finally:
+        worker.terminate()
+        worker.wait(20)
+        log.close()
+    assert frames == 30
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "dataset").rglob("*.parquet")} == stamps
+    tables = [json.loads(server.artifacts(r["id"])["segpipe-summary"]["data"]) for r in (first, second)]
+    counts = [{row["what"]: row["value"] for row in t} for t in tables]
+    assert (counts[0]["frames"], counts[0]["done before"]) == ("30", "0")
+    assert (counts[1]["frames"], counts[1]["done before"]) == ("0", "30")
+    assert all(r["auto_scheduled"] for r in (first, second))
+
+
+def wait_for_run(server: Server, number: int, tmp_path: Path) -> dict[str, Any]:
+    """The n-th finished run of the deployment."""
+    until = time.monotonic() + 200
+    while time.monotonic() < until:
+        runs = server.runs(deployments={"name": {"any_": ["nightly"]}})
+        ended = [r for r in runs if r["state_type"] in {"COMPLETED", "FAILED", "CRASHED"}]
+        if len(ended) >= number:
+            assert ended[number - 1]["state_type"] == "COMPLETED", (tmp_path / "worker.log").read_text()
+            return ended[number - 1]
+        time.sleep(1)
+    raise AssertionError("no run finished in time:\n" + (tmp_path / "worker.log").read_text())
