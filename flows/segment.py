@@ -14,6 +14,7 @@ import threading
 import time
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 # Read by Prefect when it is imported. An ephemeral server takes up to half a minute to start on a busy machine.
@@ -80,8 +81,11 @@ def segment_shard(shard: Shard, job: Job, artifact: UUID | None, share_before: f
     return report
 
 
-# One shard at a time: a shard's own lanes use the whole machine.
-@flow(name="segment-footage", task_runner=ThreadPoolTaskRunner(max_workers=1), persist_result=False)
+ONE_AT_A_TIME: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
+"""A shard's own lanes use the whole machine."""
+
+
+@flow(name="segment-footage", task_runner=ONE_AT_A_TIME, persist_result=False)
 def segment_footage(job: Job) -> RunReport:
     """Segment what is new in the job's inputs into its dataset.
 

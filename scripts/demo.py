@@ -30,7 +30,7 @@ def main() -> None:
     if not video.exists():
         settings = DriveSettings()
         with tqdm(total=settings.frame_count, desc="rendering the sample drive", unit="frame", disable=None) as bar:
-            render_drive(video.parent, settings, lambda: bar.update() and None)
+            render_drive(video.parent, settings, bar.update)
     print(f"sample drive: {video}, with true labels and a GPX track beside it", flush=True)
     began = time.perf_counter()
     print("running the flow segment_footage (a temporary Prefect server starts first) …", flush=True)

@@ -224,7 +224,7 @@ def main() -> None:
                 group["lr"] = group["peak"] * min(1.0, share / 0.02 + 0.05) * (0.5 + 0.5 * math.cos(math.pi * share))
             with torch.autocast("cpu", torch.bfloat16):
                 logits = model(x)
-            loss = criterion(upsampled(logits, y.shape[1:]), y)
+            loss = criterion(upsampled(logits, (HEIGHT, WIDTH)), y)
             if not torch.isfinite(loss):
                 raise SystemExit(f"the loss is {loss.item()} in epoch {state.epoch}; {saved} holds the last good state")
             optimiser.zero_grad(set_to_none=True)

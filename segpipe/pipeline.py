@@ -50,9 +50,7 @@ class Clock:
             self.seconds += time.perf_counter() - since
 
 
-def run_shard(
-    shard: Shard, job: Job, worker: SegmentationWorker, store: Store, on_frames: OnFrames | None = None
-) -> ShardReport:
+def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, on_frames: OnFrames | None = None) -> ShardReport:
     """Read, segment and write one shard; it is in the dataset whole when this returns, and not at all when it raises."""
     began = time.perf_counter()
     read, infer, write = Clock(), Clock(), Clock()
@@ -110,9 +108,7 @@ def prepare(items: Iterable[Frame | FrameFailure], preprocessing: Preprocessing)
             yield FrameFailure(item.ref, str(error))
 
 
-def in_batches(
-    items: Iterable[ModelInput | FrameFailure], size: int
-) -> Iterator[list[ModelInput | FrameFailure]]:
+def in_batches(items: Iterable[ModelInput | FrameFailure], size: int) -> Iterator[list[ModelInput | FrameFailure]]:
     """Groups of neighbours in their order: at most `size`, inputs of one shape only. Failures travel along."""
     group: list[ModelInput | FrameFailure] = []
     shape: tuple[int, ...] | None = None
@@ -128,9 +124,7 @@ def in_batches(
         yield group
 
 
-def segment(
-    group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock
-) -> list[FrameResult | FrameFailure]:
+def segment(group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock) -> list[FrameResult | FrameFailure]:
     """Segment a group's inputs; results and failures in the order of the group."""
     since = time.perf_counter()
     inputs = tuple(i for i in group if isinstance(i, ModelInput))

@@ -106,9 +106,7 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
 
 def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str], wall_s: float) -> RunReport:
     """Put the shards' reports together."""
-    return RunReport(
-        tuple(shards), broken, ready.pending.frames_done, wall_s, ready.worker.lanes, str(ready.worker.device)
-    )
+    return RunReport(tuple(shards), broken, ready.pending.frames_done, wall_s, ready.worker.lanes, str(ready.worker.device))
 
 
 def one_line(error: BaseException) -> str:

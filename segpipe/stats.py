@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 from segpipe.frames import ClassStatistics
 
 
-def finish(
-    count: NDArray[np.int64], box: NDArray[np.int64], total: NDArray[np.float64], mean_entropy: float
-) -> ClassStatistics:
+def finish(count: NDArray[np.int64], box: NDArray[np.int64], total: NDArray[np.float64], mean_entropy: float) -> ClassStatistics:
     """Turn sums into statistics.
 
     `count` [C] pixels; `box` [C, 4] as x_min, y_min, x_max, y_max; `total` [C, 3] sums of confidence, x and y.

@@ -84,17 +84,14 @@ class SegmentationWorker:
                 logits = self.segmenter.logits(pinned.to(self.device, non_blocking=True))
             probabilities = self._probabilities(logits, 1)
             found = [
-                labels_and_sums(l, p, i.view, height, width)
-                for l, p, i in zip(logits, probabilities, batch.inputs, strict=True)
+                labels_and_sums(lo, p, i.view, height, width) for lo, p, i in zip(logits, probabilities, batch.inputs, strict=True)
             ]
             hosts = [torch.empty(labels.shape, dtype=torch.uint8, pin_memory=True) for labels, _ in found]
             for host, (labels, _) in zip(hosts, found, strict=True):
                 host.copy_(labels, non_blocking=True)
             statistics = [to_statistics(sums) for _, sums in found]
         stream.synchronize()
-        return [
-            FrameResult(i.ref, host.numpy(), s) for i, host, s in zip(batch.inputs, hosts, statistics, strict=True)
-        ]
+        return [FrameResult(i.ref, host.numpy(), s) for i, host, s in zip(batch.inputs, hosts, statistics, strict=True)]
 
     def _probabilities(self, logits: Tensor, axis: int) -> Tensor:
         if self.segmenter.spec.scores == "scores":
@@ -108,7 +105,7 @@ class SegmentationWorker:
 
     def _stream(self) -> torch.cuda.Stream:
         if not hasattr(self._own, "stream"):
-            self._own.stream = torch.cuda.Stream(self.device)
+            self._own.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream: torch.cuda.Stream = self._own.stream
         return stream
 

@@ -33,7 +33,9 @@ def test_reading_needs_no_torch() -> None:
 
 
 def test_the_core_needs_no_prefect() -> None:
-    code = "import sys; sys.modules['prefect'] = None; import segpipe.run, segpipe.bench, segpipe.report.overlay, segpipe.cli.running"
+    code = (
+        "import sys; sys.modules['prefect'] = None; import segpipe.run, segpipe.bench, segpipe.report.overlay, segpipe.cli.running"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -60,7 +62,9 @@ def test_the_core_needs_no_prefect() -> None:
     (["bench", "nowhere"], 3, "no such file or folder"),
     (["bench", "clip.mp4", "--frames", "0"], 2, "must be at least 1"),
 ])  # fmt: skip
-def test_mistakes_are_one_line_and_leave_nothing(arguments: list[str], code: int, said: str, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mistakes_are_one_line_and_leave_nothing(
+    arguments: list[str], code: int, said: str, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make_video(tmp_path / "clip.mp4", frames=3)
     (tmp_path / "empty").mkdir()

@@ -18,7 +18,9 @@ Call = Callable[..., tuple[int, str, str]]
 @pytest.mark.parametrize("name", CLIPS)
 def test_rows_times_and_masks_of_a_clip(name: str, clips: Path, tmp_path: Path, segpipe: Call) -> None:
     out = tmp_path / "out"
-    assert segpipe("run", clips / name, "-o", out, "--set", "model.source=fake:", "--set", "store.frames_per_shard=50", "-q")[0] == 0
+    assert (
+        segpipe("run", clips / name, "-o", out, "--set", "model.source=fake:", "--set", "store.frames_per_shard=50", "-q")[0] == 0
+    )
     truth = decoded(clips / name)
     dataset = open_dataset(out)
     frames = dataset.arrow("frames").sort_by("frame_index")

@@ -37,7 +37,9 @@ def test_what_is_refused(sets: list[str], said: str) -> None:
         make_job(apply_sets(GOOD, sets))
 
 
-@pytest.mark.parametrize(("text", "said"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys is needed"), (None, "can't be read")])
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "not valid YAML"), ("- 1", "a mapping of keys is needed"), (None, "can't be read")]
+)
 def test_bad_files(text: str | None, said: str, tmp_path: Path) -> None:
     path = tmp_path / "job.yaml"
     if text is not None:

@@ -44,7 +44,9 @@ def part(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
-@pytest.mark.parametrize("path", [f for f in FILES if "segpipe" in f.relative_to(ROOT).parts], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [f for f in FILES if "segpipe" in f.relative_to(ROOT).parts], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_imports_go_down(path: Path) -> None:
     place = path.relative_to(ROOT / "segpipe").parts[0].removesuffix(".py")
     if place in {"__init__", "__main__"}:

@@ -43,7 +43,9 @@ def write_job(tmp_path: Path, clips: int = 1) -> Path:
 
 
 def call(server: Server, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *command], env=server.env, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(
+        [sys.executable, *command], env=server.env, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 def newest_run(server: Server) -> dict[str, Any]:

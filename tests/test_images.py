@@ -18,7 +18,12 @@ from segpipe.sources.images import ImageFolder, read_image
 def colours() -> UInt8:
     """Four flat quarters: red, green, blue, grey; 24 high, 40 wide."""
     image = np.zeros((24, 40, 3), np.uint8)
-    image[:12, :20], image[:12, 20:], image[12:, :20], image[12:, 20:] = (220, 30, 30), (30, 200, 30), (30, 30, 220), (128, 128, 128)
+    image[:12, :20], image[:12, 20:], image[12:, :20], image[12:, 20:] = (
+        (220, 30, 30),
+        (30, 200, 30),
+        (30, 30, 220),
+        (128, 128, 128),
+    )
     return image
 
 

@@ -53,7 +53,9 @@ def test_smp_folder(tmp_path: Path) -> None:
     assert [c.name for c in found.spec.classes] == ["floor", "wall"]
     assert found.spec.classes[0].colour == (1, 2, 3)
     pixels, _ = found.spec.preprocessing.apply(picture(3))
-    x = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - torch.tensor([10.0, 20, 30])[:, None, None]) / torch.tensor([50.0, 60, 70])[:, None, None]
+    x = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() - torch.tensor([10.0, 20, 30])[:, None, None]) / torch.tensor(
+        [50.0, 60, 70]
+    )[:, None, None]
     with torch.inference_mode():
         assert torch.allclose(logits_of(found, picture(3)), model(x), atol=1e-4)
 

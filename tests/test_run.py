@@ -109,7 +109,9 @@ def test_the_same_rows_whatever_the_batch_the_lanes_and_the_shards(footage: Path
     assert found[0] == found[1] == found[2]
 
 
-def test_again_does_nothing_and_more_footage_only_the_new(footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_again_does_nothing_and_more_footage_only_the_new(
+    footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from segpipe.models.fake import FakeSegmenter
 
     calls = []
@@ -165,7 +167,9 @@ def test_a_run_killed_between_the_files_of_a_shard_goes_on(footage: Path, tmp_pa
     assert not list(out.rglob("*.tmp"))
 
 
-def test_a_failing_shard_leaves_nothing_half_and_the_others_are_done(footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_shard_leaves_nothing_half_and_the_others_are_done(
+    footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from segpipe.models.fake import FakeSegmenter
 
     original = FakeSegmenter.logits
@@ -243,7 +247,9 @@ def test_odd_names(name: str, tmp_path: Path, segpipe: Call) -> None:
     make_video(folder / name, frames=4)
     out = folder / "out *?"
     assert segpipe("run", folder / name, "-o", out, *FAKE)[0] == 0
-    code, text, _ = segpipe("query", out, "SELECT uri, count(*) AS n FROM frames JOIN masks USING (frame_id) GROUP BY 1", "--format", "json")
+    code, text, _ = segpipe(
+        "query", out, "SELECT uri, count(*) AS n FROM frames JOIN masks USING (frame_id) GROUP BY 1", "--format", "json"
+    )
     assert code == 0
     assert json.loads(text) == [{"uri": str(folder / name), "n": 4}]
 

@@ -118,7 +118,7 @@ def test_overlay_mistakes(tmp_path: Path, segpipe: Call) -> None:
     code, _, errors = segpipe("overlay", out, "--source", "nobody")
     assert code == 5
     assert source in errors
-    with pytest.raises(DatasetError, match="written as .mp4"):
+    with pytest.raises(DatasetError, match=r"written as \.mp4"):
         write_overlay(dataset, source, tmp_path / "film.txt")
     video.unlink()
     with pytest.raises(DatasetError, match="isn't there any more"):

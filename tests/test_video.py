@@ -194,9 +194,7 @@ def test_a_cut_off_file_is_read_as_far_as_it_goes_and_said_so(tmp_path: Path) ->
     assert any(isinstance(f, FrameFailure) and "cut off" in f.error for f in found)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [(b"", "empty"), (b"these are words, no film\n" * 200, "can't be read as a video")]
-)
+@pytest.mark.parametrize(("content", "said"), [(b"", "empty"), (b"these are words, no film\n" * 200, "can't be read as a video")])
 def test_what_is_no_video_is_one_clear_error(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)

@@ -74,7 +74,11 @@ def overlay(args: Namespace) -> int:
     chosen = args.source or ids[0]
     total = sum(r.frames - r.failed for r in records_of(dataset, chosen))
     with tqdm(total=total, unit="frame", desc=chosen, disable=None) as bar:
-        frames = write_overlay(dataset, chosen, Path(args.output), lambda: bar.update() and None)
-    others = f"; the dataset has {len(ids)} sources, choose with --source: {', '.join(ids[:10])}" if len(ids) > 1 and not args.source else ""
+        frames = write_overlay(dataset, chosen, Path(args.output), bar.update)
+    others = (
+        f"; the dataset has {len(ids)} sources, choose with --source: {', '.join(ids[:10])}"
+        if len(ids) > 1 and not args.source
+        else ""
+    )
     print(f"{args.output}: {frames} frames of {chosen}{others}")
     return EXIT_OK

@@ -29,9 +29,7 @@ def job_from(args: Namespace, **given: Any) -> Job:
 
 def run(args: Namespace) -> int:
     """`segpipe run`."""
-    job = job_from(
-        args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed
-    )
+    job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed)
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
 
@@ -67,9 +65,7 @@ class _Progress:
         self.names = [c.name for c in ready.worker.segmenter.spec.classes]
         total, done = frames_in(ready.pending.todo), ready.pending.frames_done
         if total:
-            self.bar = tqdm(
-                total=total + done, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr
-            )
+            self.bar = tqdm(total=total + done, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr)
         return self.step
 
     def step(self, frames: int, failed: int) -> None:
@@ -109,7 +105,7 @@ def sample(args: Namespace) -> int:
 
     settings = DriveSettings(seconds=args.seconds)
     with tqdm(total=settings.frame_count, unit="frame", desc="rendering", disable=None) as bar:
-        files = render_drive(Path(args.folder), settings, lambda: bar.update() and None)
+        files = render_drive(Path(args.folder), settings, bar.update)
     print(f"video:  {files.video}\nlabels: {files.labels}\ntrack:  {files.track}")
     return EXIT_OK
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
             module, info = _model_class(transformers, config, source).from_pretrained(
                 folder, config=config, use_safetensors=True, output_loading_info=True
             )
-            processor = transformers.AutoImageProcessor.from_pretrained(folder)
+            processor = transformers.AutoImageProcessor.from_pretrained(folder)  # type: ignore[no-untyped-call]
         except ModelError:
             raise
         except Exception as error:  # transformers raises many kinds for a folder that doesn't fit
@@ -60,7 +59,9 @@ def _is_universal(config: Any) -> bool:
 
 def _model_class(transformers: Any, config: Any, source: str) -> Any:
     if config.model_type == "oneformer":
-        raise ModelError(f"{source}: OneFormer wants a text beside the picture, which isn't supported; use Mask2Former or SegFormer")
+        raise ModelError(
+            f"{source}: OneFormer wants a text beside the picture, which isn't supported; use Mask2Former or SegFormer"
+        )
     if _is_universal(config):
         return transformers.AutoModelForUniversalSegmentation
     if any("SemanticSegmentation" in a or "ImageSegmentation" in a for a in config.architectures or []):
@@ -108,7 +109,7 @@ def _check_preprocessing(processor: Any, prep: Preprocessing, source: str) -> No
     for height, width in ((540, 960), (768, 480)):
         rgb = np.kron(rng.integers(0, 256, (height // 12, width // 12, 3)), np.ones((12, 12, 1))).astype(np.uint8)
         pixels, _ = prep.apply(rgb)
-        ours = ((pixels.astype(np.float32) * prep.scale - np.float32(prep.mean)) / np.float32(prep.std)).transpose(2, 0, 1)
+        ours = ((pixels * prep.scale - np.asarray(prep.mean)) / np.asarray(prep.std)).transpose(2, 0, 1)
         theirs = np.asarray(processor(images=rgb, return_tensors="np", data_format="channels_first")["pixel_values"])[0]
         if ours.shape != theirs.shape or np.abs(ours - theirs).max() > _TOLERANCE:
             raise ModelError(

@@ -57,7 +57,7 @@ class Preprocessing:
             if self.longest_edge and edge * max(h, w) / min(h, w) > self.longest_edge:
                 edge = self.longest_edge * min(h, w) / max(h, w)
             # The shorter edge is exact and the longer is cut to whole pixels, as torchvision and transformers do.
-            short, long = int(round(edge)), int(edge * max(h, w) / min(h, w))
+            short, long = round(edge), int(edge * max(h, w) / min(h, w))
             h, w = (short, long) if height <= width else (long, short)
         return self._to_multiple(h), self._to_multiple(w)
 
@@ -91,7 +91,7 @@ class Preprocessing:
         image = torch.from_numpy(rgb).permute(2, 0, 1)
         mode = InterpolationMode(_TORCHVISION[self.interpolation])
         resized = functional.resize(image, [height, width], interpolation=mode, antialias=True)
-        return resized.permute(1, 2, 0).contiguous().numpy()
+        return np.asarray(resized.permute(1, 2, 0).contiguous().numpy(), np.uint8)
 
 
 def _centre_crop(pixels: UInt8, height: int, width: int) -> tuple[UInt8, int, int]:

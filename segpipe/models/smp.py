@@ -90,7 +90,7 @@ def _colour(entry: dict[str, Any]) -> tuple[int, int, int]:
 def _preprocessing(meta: dict[str, Any], folder: Path, arguments: dict[str, Any], source: str) -> Preprocessing:
     if "preprocessing" in meta:
         try:
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["preprocessing"].items()}
+            fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["preprocessing"].items()}
             return Preprocessing(**fields)
         except (TypeError, AttributeError) as error:
             raise ModelError(f"{source}: segpipe.json, preprocessing: {error}") from None
@@ -121,7 +121,8 @@ def _encoder_defaults(arguments: dict[str, Any], source: str) -> Preprocessing:
         raise ModelError(
             f"{source}: nothing in its folder says how pictures are normalised, and the numbers of the encoder {encoder} "
             f"can't be had ({_first_line(error)}); write them into segpipe.json: "
-            '{"preprocessing": {"multiple_of": 32, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}}'
+            '{"preprocessing": {"multiple_of": 32, "scale": 0.00392157, "mean": [0.485, 0.456, 0.406], '
+            '"std": [0.229, 0.224, 0.225]}}'
         ) from None
     return Preprocessing(multiple_of=ENCODER_STRIDE, rounding="up", mean=mean, std=std, scale=1 / 255 if highest == 1 else 1.0)
 
@@ -139,7 +140,9 @@ def _albumentations(content: dict[str, Any], source: str) -> Preprocessing:
             fields |= {"mean": tuple(step["mean"]), "std": tuple(step["std"])}
             fields["scale"] = 1.0 / step.get("max_pixel_value", 255.0)
         elif name not in {"ToTensorV2", "Compose", "NoOp"}:
-            raise ModelError(f"{source}: the step {name} of its albumentations preprocessing isn't supported; describe it in segpipe.json")
+            raise ModelError(
+                f"{source}: the step {name} of its albumentations preprocessing isn't supported; describe it in segpipe.json"
+            )
     return Preprocessing(**fields)
 
 

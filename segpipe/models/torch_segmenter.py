@@ -13,9 +13,7 @@ from segpipe.models.spec import ModelSpec
 class TorchSegmenter:
     """Wraps a module in evaluation mode. `forward` takes the module and a normalised batch and gives logits."""
 
-    def __init__(
-        self, module: nn.Module, spec: ModelSpec, forward: Callable[[nn.Module, Tensor], Tensor] | None = None
-    ) -> None:
+    def __init__(self, module: nn.Module, spec: ModelSpec, forward: Callable[[nn.Module, Tensor], Tensor] | None = None) -> None:
         self.module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self._spec = spec
         self._forward = forward or (lambda m, x: m(x))

@@ -27,7 +27,9 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = models.list_models(module=models.segmentation)
     if name not in known or set(options) - {"weights", "classes"}:
-        raise ModelError(f"{source}: allowed are torchvision:NAME[?weights=FILE[&classes=FILE.json]] with NAME one of {', '.join(known)}")
+        raise ModelError(
+            f"{source}: allowed are torchvision:NAME[?weights=FILE[&classes=FILE.json]] with NAME one of {', '.join(known)}"
+        )
     library_weights = models.get_model_weights(name).DEFAULT
     state, digest, trained = _state(source, library_weights, options.get("weights"), allow_untrained)
     names = list(library_weights.meta["categories"])
@@ -39,9 +41,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
             module.load_state_dict(state, strict=True)
         except RuntimeError as error:
             raise ModelError(f"{source}: the weights don't fit {name} ({' '.join(str(error).split())[:200]})") from None
-    prep = Preprocessing(
-        shortest_edge=RESIZE_EDGE, library="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD, scale=1 / 255
-    )
+    prep = Preprocessing(shortest_edge=RESIZE_EDGE, library="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD, scale=1 / 255)
     classes = tuple(ClassInfo(i, n.strip("_"), colour_of(i, n.strip("_"))) for i, n in enumerate(names))
     spec = ModelSpec(source, digest, classes, prep, trained=trained)
     return TorchSegmenter(fold_batch_norms(module.eval()), spec, lambda m, x: m(x)["out"])

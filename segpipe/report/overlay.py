@@ -78,7 +78,7 @@ def blend(rgb: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...]) -> UInt8:
 
 def with_legend(picture: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...], shown: list[int]) -> UInt8:
     """Add a strip below a picture: a field of colour, name and share of the valid pixels for each shown class."""
-    height, width = picture.shape[:2]
+    _height, width = picture.shape[:2]
     scale = max(0.45, width / 1700)
     line, box = round(34 * scale), round(15 * scale)
     cell = round(205 * scale)
@@ -109,7 +109,7 @@ def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int
     return sorted(order[:most])
 
 
-def write_overlay(dataset: Dataset, source_id: str, path: Path, on_frame: Callable[[], None] | None = None) -> int:
+def write_overlay(dataset: Dataset, source_id: str, path: Path, on_frame: Callable[[], object] | None = None) -> int:
     """Write a source's overlay video (H.264, yuv420p, fast start) with the frames' own times; returns the number of
     frames. Raises DatasetError; a video that couldn't be finished is not left behind."""
     if path.suffix.lower() not in {".mp4", ".mov", ".mkv"}:

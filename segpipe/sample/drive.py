@@ -80,14 +80,14 @@ def _as_a_camera(rgb: UInt8, settings: DriveSettings, frame: int) -> UInt8:
     noise = np.repeat(np.repeat(noise, 2, 0), 2, 1)[: settings.height, : settings.width]
     grain = np.zeros((settings.height, settings.width, 1), np.int16)
     grain[: noise.shape[0], : noise.shape[1]] = noise
-    return np.clip(soft * _corners(settings.height, settings.width) + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(soft * _corners(settings.height, settings.width) + grain, 0, 255), np.uint8)
 
 
 @functools.lru_cache(maxsize=2)
 def _corners(height: int, width: int) -> np.ndarray:
     """How much light a lens lets through, float32 [H, W, 1]."""
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    return (1.0 - 0.16 * (x * x + y * y)).astype(np.float32)[..., None]
+    return np.asarray((1.0 - 0.16 * (x * x + y * y))[..., None], np.float32)
 
 
 def position(time_s: float) -> tuple[float, float]:
@@ -98,7 +98,7 @@ def position(time_s: float) -> tuple[float, float]:
     return lat, lon
 
 
-def render_drive(folder: Path, settings: DriveSettings | None = None, on_frame: Callable[[], None] | None = None) -> DriveFiles:
+def render_drive(folder: Path, settings: DriveSettings | None = None, on_frame: Callable[[], object] | None = None) -> DriveFiles:
     """Render the drive into a folder: `drive.mp4`, `labels/`, `drive.gpx`, `classes.json`.
 
     The same settings give the same pictures, labels and track. Raises DatasetError where the folder can't be written.
@@ -118,7 +118,7 @@ def render_drive(folder: Path, settings: DriveSettings | None = None, on_frame: 
     return files
 
 
-def _video(files: DriveFiles, settings: DriveSettings, on_frame: Callable[[], None]) -> None:
+def _video(files: DriveFiles, settings: DriveSettings, on_frame: Callable[[], object]) -> None:
     things = build(settings.seed)
     aside = files.video.with_name("drive.tmp.mp4")
     with av.open(str(aside), "w", options={"movflags": "faststart"}) as container:
@@ -144,5 +144,7 @@ def _gpx(settings: DriveSettings) -> str:
         lat, lon = position(float(second))
         time = (START + timedelta(seconds=second)).isoformat().replace("+00:00", "Z")
         points.append(f'      <trkpt lat="{lat:.8f}" lon="{lon:.8f}"><ele>12.0</ele><time>{time}</time></trkpt>')
-    head = '<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="segpipe" xmlns="http://www.topografix.com/GPX/1/1">\n'
+    head = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<gpx version="1.1" creator="segpipe" xmlns="http://www.topografix.com/GPX/1/1">\n'
+    )
     return head + "  <trk><name>sample drive</name>\n    <trkseg>\n" + "\n".join(points) + "\n    </trkseg>\n  </trk>\n</gpx>\n"

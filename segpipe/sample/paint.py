@@ -28,11 +28,13 @@ def sky_and_ground(canvas: Canvas) -> None:
     for i in range(9):
         u = (i * 0.29 % 1.3 - 0.15) * canvas.width
         v, wide = (0.05 + 0.035 * (i * 5 % 7)) * canvas.height, (0.06 + 0.02 * (i % 4)) * canvas.width
-        cv2.ellipse(canvas.rgb, (round(u), round(v)), (round(wide), round(wide * 0.13)), 0, 0, 360, (226, 232, 240), -1, cv2.LINE_AA)
+        cv2.ellipse(
+            canvas.rgb, (round(u), round(v)), (round(wide), round(wide * 0.13)), 0, 0, 360, (226, 232, 240), -1, cv2.LINE_AA
+        )
     width = canvas.width
-    u = np.linspace(0, width, 80)
-    ridge = canvas.horizon - canvas.height * (0.035 + 0.012 * np.sin(u / width * 23) + 0.008 * np.sin(u / width * 61))
-    band = np.concatenate([np.stack([u, ridge], 1), [[width, canvas.height], [0, canvas.height]]])
+    across = np.linspace(0, width, 80)
+    ridge = canvas.horizon - canvas.height * (0.035 + 0.012 * np.sin(across / width * 23) + 0.008 * np.sin(across / width * 61))
+    band = np.concatenate([np.stack([across, ridge], 1), [[width, canvas.height], [0, canvas.height]]])
     canvas.fill(band, (84, 102, 78), "tree")
     first = canvas.camera_s + NEAR_M
     _strip(canvas, first, -30, 30, (128, 124, 118), "pavement")
@@ -44,7 +46,9 @@ def sky_and_ground(canvas: Canvas) -> None:
     _markings(canvas, first)
 
 
-def _strip(canvas: Canvas, first: float, left: float, right: float, colour: tuple[int, int, int], name: str, tiles: bool = False) -> None:
+def _strip(
+    canvas: Canvas, first: float, left: float, right: float, colour: tuple[int, int, int], name: str, tiles: bool = False
+) -> None:
     s = first + np.concatenate([np.linspace(0, 12, 13), np.geomspace(13, FAR_M, 30)])
     edge = [np.stack([s, np.full_like(s, d), np.zeros_like(s)], 1) for d in (left, right)]
     canvas.polygon(np.concatenate([edge[0], edge[1][::-1]]), colour, name)
@@ -63,7 +67,17 @@ def _markings(canvas: Canvas, first: float) -> None:
         _strip(canvas, first, side * 3.66, side * 3.56, (206, 206, 200), "road")
 
 
-def _box(canvas: Canvas, t: Thing, s: float, near_d: float, far_d: float, colour: tuple[int, int, int], name: str, top: float, low: float = 0.0) -> None:
+def _box(
+    canvas: Canvas,
+    t: Thing,
+    s: float,
+    near_d: float,
+    far_d: float,
+    colour: tuple[int, int, int],
+    name: str,
+    top: float,
+    low: float = 0.0,
+) -> None:
     """Front and side of an upright box; `near_d` is the edge towards the middle of the road."""
     a, b = max(s, canvas.camera_s + NEAR_M), s + t.length
     if b <= a:
@@ -87,7 +101,9 @@ def building(canvas: Canvas, t: Thing, s: float, d: float) -> None:
                 canvas.polygon([(a, d, low), (b, d, low), (b, d, high), (a, d, high)], glass, "building")
     a, b = max(s, first), s + t.length
     if b > a:
-        canvas.polygon([(a, d, t.height - 0.35), (b, d, t.height - 0.35), (b, d, t.height), (a, d, t.height)], shade(wall, 0.6), "building")
+        canvas.polygon(
+            [(a, d, t.height - 0.35), (b, d, t.height - 0.35), (b, d, t.height), (a, d, t.height)], shade(wall, 0.6), "building"
+        )
 
 
 def fence(canvas: Canvas, t: Thing, s: float, d: float) -> None:
@@ -115,7 +131,9 @@ def pole(canvas: Canvas, t: Thing, s: float, d: float) -> None:
     """A lamp post with its arm over the road."""
     canvas.board(s, d, 0, t.height, 0.07, (98, 100, 102), "pole")
     reach = d - np.sign(d) * 1.6
-    canvas.polygon([(s, d, t.height), (s, reach, t.height), (s, reach, t.height - 0.12), (s, d, t.height - 0.12)], (98, 100, 102), "pole")
+    canvas.polygon(
+        [(s, d, t.height), (s, reach, t.height), (s, reach, t.height - 0.12), (s, d, t.height - 0.12)], (98, 100, 102), "pole"
+    )
 
 
 def sign(canvas: Canvas, t: Thing, s: float, d: float) -> None:
@@ -137,14 +155,35 @@ def car(canvas: Canvas, t: Thing, s: float, d: float) -> None:
     colour, half = CARS[t.look % len(CARS)], t.width / 2
     inner = d + half if d < 1.6 else d - half
     outer = d - half if d < 1.6 else d + half
-    canvas.polygon([(s - 0.1, d - half, 0), (s - 0.1, d + half, 0), (s + t.length, d + half, 0), (s + t.length, d - half, 0)], (52, 52, 56), "road")
+    canvas.polygon(
+        [(s - 0.1, d - half, 0), (s - 0.1, d + half, 0), (s + t.length, d + half, 0), (s + t.length, d - half, 0)],
+        (52, 52, 56),
+        "road",
+    )
     for low, high, a, b, tone in ((0.25, 0.85, 0.0, t.length, 1.0), (0.85, t.height, 0.7, t.length - 0.9, 0.9)):
-        canvas.polygon([(s + a, inner, low), (s + b, inner, low), (s + b, inner, high), (s + a, inner, high)], shade(colour, tone), "car")
-        canvas.polygon([(s + a, inner, low), (s + a, outer, low), (s + a, outer, high), (s + a, inner, high)], shade(colour, 0.8 * tone), "car")
-    canvas.polygon([(s + 0.95, inner, 0.9), (s + t.length - 1.1, inner, 0.9), (s + t.length - 1.3, inner, t.height - 0.12), (s + 1.0, inner, t.height - 0.12)], (44, 52, 60), "car")
+        canvas.polygon(
+            [(s + a, inner, low), (s + b, inner, low), (s + b, inner, high), (s + a, inner, high)], shade(colour, tone), "car"
+        )
+        canvas.polygon(
+            [(s + a, inner, low), (s + a, outer, low), (s + a, outer, high), (s + a, inner, high)], shade(colour, 0.8 * tone), "car"
+        )
+    canvas.polygon(
+        [
+            (s + 0.95, inner, 0.9),
+            (s + t.length - 1.1, inner, 0.9),
+            (s + t.length - 1.3, inner, t.height - 0.12),
+            (s + 1.0, inner, t.height - 0.12),
+        ],
+        (44, 52, 60),
+        "car",
+    )
     canvas.board(s + 0.7, d, 0.92, t.height - 0.1, half * 0.82, (40, 48, 58), "car")
     for k in (0.75, t.length - 0.8):
-        canvas.polygon([(s + k - 0.3, inner, 0.02), (s + k + 0.3, inner, 0.02), (s + k + 0.3, inner, 0.58), (s + k - 0.3, inner, 0.58)], (24, 24, 26), "car")
+        canvas.polygon(
+            [(s + k - 0.3, inner, 0.02), (s + k + 0.3, inner, 0.02), (s + k + 0.3, inner, 0.58), (s + k - 0.3, inner, 0.58)],
+            (24, 24, 26),
+            "car",
+        )
     lamp = (236, 232, 206) if t.speed < 0 else (186, 26, 28)
     for place in (d - half * 0.78, d + half * 0.78):
         canvas.board(s, place, 0.58, 0.76, half * 0.17, lamp, "car")
@@ -158,9 +197,20 @@ def pedestrian(canvas: Canvas, t: Thing, s: float, d: float, name: str = "pedest
     step = 0.16 * np.sin((s + d) * 4.5 + t.look)
     for side in (-1, 1):
         foot = d + side * (0.09 + step)
-        canvas.polygon([(s, foot - 0.07, 0), (s, foot + 0.07, 0), (s, d + side * 0.1 + 0.07, tall * 0.5), (s, d + side * 0.1 - 0.09, tall * 0.5)], (46, 48, 62), name)
+        canvas.polygon(
+            [
+                (s, foot - 0.07, 0),
+                (s, foot + 0.07, 0),
+                (s, d + side * 0.1 + 0.07, tall * 0.5),
+                (s, d + side * 0.1 - 0.09, tall * 0.5),
+            ],
+            (46, 48, 62),
+            name,
+        )
         canvas.board(s, d + side * 0.27, tall * 0.45, tall * 0.8, 0.06, shade(coat, 0.8), name)
-    canvas.polygon([(s, d - 0.24, tall * 0.45), (s, d + 0.24, tall * 0.45), (s, d + 0.21, tall * 0.84), (s, d - 0.21, tall * 0.84)], coat, name)
+    canvas.polygon(
+        [(s, d - 0.24, tall * 0.45), (s, d + 0.24, tall * 0.45), (s, d + 0.21, tall * 0.84), (s, d - 0.21, tall * 0.84)], coat, name
+    )
     canvas.ellipse((s, d, tall * 0.925), 0.11, 0.14, SKIN, name)
     canvas.ellipse((s, d, tall * 0.965), 0.115, 0.08, (58, 44, 36), name)
 

@@ -80,7 +80,9 @@ def _houses(rng: np.random.Generator, side: int) -> list[Thing]:
         if rng.random() < 0.2:
             length = float(rng.uniform(6, 14))
             found.append(Thing("fence", s, side * (PAVEMENT_END + 0.2), length, 0.1, 1.5, int(rng.integers(3))))
-            found.append(Thing("tree", s + length / 2, side * (PAVEMENT_END + 4), 5, 5, float(rng.uniform(6, 9)), int(rng.integers(99))))
+            found.append(
+                Thing("tree", s + length / 2, side * (PAVEMENT_END + 4), 5, 5, float(rng.uniform(6, 9)), int(rng.integers(99)))
+            )
         else:
             length = float(rng.uniform(10, 22))
             height = float(rng.uniform(6, 15))
@@ -107,7 +109,18 @@ def _parked_and_walking(rng: np.random.Generator, side: int) -> list[Thing]:
     for s in np.arange(20.0, LENGTH_M, 13.0):
         if rng.random() < 0.75:
             speed = float(rng.choice([-1.3, 1.2, 1.4]))
-            found.append(Thing("pedestrian", float(s), side * float(rng.uniform(5.1, 5.7)), 0.4, 0.55, float(rng.uniform(1.6, 1.9)), int(rng.integers(99)), speed))
+            found.append(
+                Thing(
+                    "pedestrian",
+                    float(s),
+                    side * float(rng.uniform(5.1, 5.7)),
+                    0.4,
+                    0.55,
+                    float(rng.uniform(1.6, 1.9)),
+                    int(rng.integers(99)),
+                    speed,
+                )
+            )
     return found
 
 

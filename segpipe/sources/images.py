@@ -15,7 +15,9 @@ from segpipe.errors import SourceError
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
 from segpipe.sources.identity import files_digest, image_frame_id, source_info, stamp
 
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file stands in its row, not on the terminal
+cv2.utils.logging.setLogLevel(
+    cv2.utils.logging.LOG_LEVEL_SILENT
+)  # what is wrong with a file stands in its row, not on the terminal
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,7 @@ class ImageFolder:
         """Decode a shard's images; one that can't be read is a FrameFailure, never an exception."""
         for file in shard.files:
             path = self.folder / file.name
-            ref = FrameRef(
-                image_frame_id(self.info.source_id, file.name), self.info.source_id, str(path)
-            )
+            ref = FrameRef(image_frame_id(self.info.source_id, file.name), self.info.source_id, str(path))
             try:
                 yield Frame(ref, read_image(path))
             except SourceError as error:
@@ -83,7 +83,7 @@ def _read_with_opencv(path: Path) -> UInt8:
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     if image is None:
         raise SourceError("can't be read as an image (" + ("no known format" if data.size else "the file is empty") + ")")
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def image_shards(info: SourceInfo, files: tuple[FileStamp, ...], frames_per_shard: int) -> list[Shard]:

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -40,7 +41,7 @@ class PacketIndex:
     @property
     def times_s(self) -> NDArray[np.float64]:
         """Presentation time of each frame in seconds, float64 [N]."""
-        return self.pts * (self.time_base.numerator / self.time_base.denominator)
+        return self.pts.astype(np.float64) * (self.time_base.numerator / self.time_base.denominator)
 
     def key_indices(self) -> NDArray[np.int64]:
         """Positions in `pts` that are key frames, int64, sorted."""
@@ -84,7 +85,7 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     raise SourceError(f"holds no video stream (streams: {kinds})")
 
 
-def packet_time(packet: av.Packet, by_order: bool) -> int | None:
+def packet_time(packet: av.Packet[Any], by_order: bool) -> int | None:
     """The presentation time of a packet, or its place in the file where presentation times don't exist."""
     return packet.dts if by_order or packet.pts is None else packet.pts
 

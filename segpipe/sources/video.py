@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from segpipe.config import Sampling
-from segpipe.frames import Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
+from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
 from segpipe.sources.identity import source_info, stamp, video_frame_id
 from segpipe.sources.packets import PacketIndex, open_container, packet_index, packet_time
 from segpipe.sources.sampling import select
@@ -45,13 +47,13 @@ class VideoFile:
             if np.searchsorted(wanted, key) - np.searchsorted(wanted, cuts[-1]) >= target:
                 cuts.append(int(key))
         cuts.append(len(self.index.pts))
-        shards = [self._shard(wanted, a, b, files) for a, b in zip(cuts, cuts[1:], strict=False)]
+        shards = [self._shard(wanted, a, b, files) for a, b in itertools.pairwise(cuts)]
         shards = [s for s in shards if s.frame_count]
         if self.index.missing:
             shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
         return shards
 
-    def _shard(self, wanted: NDArray[np.int64], start: int, stop: int, files: tuple) -> Shard:  # type: ignore[type-arg]
+    def _shard(self, wanted: NDArray[np.int64], start: int, stop: int, files: tuple[FileStamp, ...]) -> Shard:
         count = int(np.searchsorted(wanted, stop) - np.searchsorted(wanted, start))
         return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, count, files, start, stop)
 
@@ -61,6 +63,7 @@ class VideoFile:
         wanted = wanted[(wanted >= shard.start) & (wanted < shard.stop)]
         with open_container(self.path) as container:
             stream = container.streams[self.index.stream]
+            assert isinstance(stream, av.VideoStream)
             stream.codec_context.thread_count = self.decode_threads
             stream.codec_context.thread_type = "AUTO"
             for run in self._runs(wanted):
@@ -147,7 +150,7 @@ class _Decoder:
             place = seen + 1
         return place if place < len(self.index.pts) and self.index.pts[place] == picture.pts else None
 
-    def _packets_from(self, key: int) -> Iterator[av.Packet | None]:
+    def _packets_from(self, key: int) -> Iterator[av.Packet[Any] | None]:
         """Packets from exactly that key frame on, then None to drain the decoder."""
         pts, dts = int(self.index.key_pts[key]), int(self.index.key_dts[key])
         self.stream.codec_context.flush_buffers()
@@ -172,7 +175,7 @@ class _Decoder:
 
 def upright_rgb(picture: av.VideoFrame) -> UInt8:
     """RGB uint8 [H, W, 3], turned as the display matrix says (PyAV gives its angle counter-clockwise)."""
-    rgb = picture.to_ndarray(format="rgb24")
+    rgb = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
     quarter = round(picture.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(rgb, quarter)) if quarter else rgb
 

@@ -63,8 +63,7 @@ def check_same(root: Path, there: dict[str, Any], wanted: dict[str, Any]) -> Non
 def classes_of(manifest: dict[str, Any]) -> tuple[ClassInfo, ...]:
     """The classes with their colours."""
     return tuple(
-        ClassInfo(c["id"], c["name"], (c["colour"][0], c["colour"][1], c["colour"][2]))
-        for c in manifest["model"]["classes"]
+        ClassInfo(c["id"], c["name"], (c["colour"][0], c["colour"][1], c["colour"][2])) for c in manifest["model"]["classes"]
     )
 
 

@@ -48,10 +48,7 @@ def reconcile(store: Store, planned: list[Shard], retry_failed: bool) -> Pending
 
 def _stale(record: ShardRecord, now: dict[str, FileStamp]) -> bool:
     """A file that is there with another size or time than when the shard was written."""
-    return any(
-        f.name in now and (now[f.name].size_bytes, now[f.name].mtime_ns) != (f.size_bytes, f.mtime_ns)
-        for f in record.files
-    )
+    return any(f.name in now and (now[f.name].size_bytes, now[f.name].mtime_ns) != (f.size_bytes, f.mtime_ns) for f in record.files)
 
 
 def _replanned(record: ShardRecord, shards: list[Shard]) -> bool:

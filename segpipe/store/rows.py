@@ -40,20 +40,31 @@ class RowBuffer:
         self.frames.append(
             _frame_row(result.ref)
             | {
-                "width": width, "height": height, "valid_pixels": s.valid_pixels, "status": STATUS_OK,
-                "mean_confidence": s.mean_confidence, "mean_entropy": s.mean_entropy,
-            }  # fmt: skip
+                "width": width,
+                "height": height,
+                "valid_pixels": s.valid_pixels,
+                "status": STATUS_OK,
+                "mean_confidence": s.mean_confidence,
+                "mean_entropy": s.mean_entropy,
+            }
         )
         for k in np.flatnonzero(s.pixel_count):
             self.stats.append(
                 {
-                    **keys, "pts_s": result.ref.pts_s, "class_id": int(k), "class_name": self.classes[k].name,
-                    "pixel_count": int(s.pixel_count[k]), "pixel_fraction": float(s.pixel_count[k] / s.valid_pixels),
+                    **keys,
+                    "pts_s": result.ref.pts_s,
+                    "class_id": int(k),
+                    "class_name": self.classes[k].name,
+                    "pixel_count": int(s.pixel_count[k]),
+                    "pixel_fraction": float(s.pixel_count[k] / s.valid_pixels),
                     "mean_confidence": float(s.confidence[k]),
-                    "x_min": int(s.x_min[k]), "y_min": int(s.y_min[k]),
-                    "x_max": int(s.x_max[k]), "y_max": int(s.y_max[k]),
-                    "centroid_x": float(s.centroid_x[k]), "centroid_y": float(s.centroid_y[k]),
-                }  # fmt: skip
+                    "x_min": int(s.x_min[k]),
+                    "y_min": int(s.y_min[k]),
+                    "x_max": int(s.x_max[k]),
+                    "y_max": int(s.y_max[k]),
+                    "centroid_x": float(s.centroid_x[k]),
+                    "centroid_y": float(s.centroid_y[k]),
+                }
             )
         values, lengths = masks.encode(result.labels)
         self.mask_keys.append(keys | {"height": height, "width": width})

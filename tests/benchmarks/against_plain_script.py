@@ -1,6 +1,6 @@
 """segpipe against a plain script with the same weights, in one run: frames/s of both, their ratio, equal labels.
 
-    python tests/benchmarks/against_plain_script.py CLIP [--frames 100] [--rounds 3]
+python tests/benchmarks/against_plain_script.py CLIP [--frames 100] [--rounds 3]
 """
 
 from __future__ import annotations
