@@ -30,7 +30,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.futures import PrefectFuture
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe.config import Job, ModelSettings, apply_sets, make_job, read_yaml
 from segpipe.errors import EXIT_SOME_FAILED, SegpipeError
@@ -81,7 +81,7 @@ def segment_shard(shard: Shard, job: Job, artifact: UUID | None, share_before: f
     return report
 
 
-ONE_AT_A_TIME: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
+ONE_AT_A_TIME: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
 """A shard's own lanes use the whole machine."""
 
 
