@@ -1,0 +1,53 @@
+"""What the README shows works: its queries run, its job is the default job, its commands exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from segpipe import open_dataset
+from segpipe.cli import parser
+from segpipe.config import Job, make_job
+from tests.conftest import ROOT
+from tests.footage import make_video
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_five_queries_run(tmp_path: Path, segpipe: Callable[..., tuple[int, str, str]]) -> None:
+    make_video(tmp_path / "clip.mp4", frames=6)
+    (tmp_path / "bad.mp4").write_text("words")
+    segpipe("run", tmp_path, "-o", tmp_path / "out", "--set", "model.source=fake:", "-q")
+    connection = open_dataset(tmp_path / "out").duckdb()
+    queries = blocks("sql")
+    assert len(queries) == 5
+    rows = [connection.sql(q).fetchall() for q in queries]
+    assert len(rows[0]) == 1
+    assert sum(r[1] for r in rows[1]) == pytest.approx(1.0)
+    assert len(rows[4]) == 6
+
+
+def test_the_job_shown_is_the_default_job() -> None:
+    shown = make_job(yaml.safe_load(blocks("yaml")[0]))
+    assert shown == Job(inputs=("footage/",), output="dataset")
+
+
+def test_every_command_is_listed() -> None:
+    commands = next(a.choices for a in parser()._actions if a.dest == "command")
+    for name in commands or ():
+        assert f"`segpipe {name} " in README or f"`segpipe {name}`" in README, name
+
+
+def test_links_lead_somewhere() -> None:
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
