@@ -112,7 +112,7 @@ def _inputs(shard: Shard, job: Job, worker: SegmentationWorker) -> tuple[list[Mo
 def _model(inputs: list[ModelInput], job: Job, worker: SegmentationWorker) -> list[FrameResult]:
     groups = in_batches(inputs, job.worker.batch_size)
     batches = (FrameBatch(tuple(i for i in g if isinstance(i, ModelInput))) for g in groups)
-    return [result for results in side_by_side(worker.run, batches, worker.lanes) for result in results]
+    return [result for results in side_by_side(worker.run, batches, worker.lanes, worker.enter_lane) for result in results]
 
 
 def _write(results: list[FrameResult], shard: Shard, store: Store) -> None:

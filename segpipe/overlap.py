@@ -68,10 +68,15 @@ def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
         thread.join()
 
 
-def side_by_side(function: Callable[[T], R], items: Iterable[T], lanes: int) -> Iterator[R]:
-    """Call `function` on items in `lanes` threads; results come in the order of the items, at most lanes + 1 ahead."""
+def side_by_side(
+    function: Callable[[T], R], items: Iterable[T], lanes: int, on_start: Callable[[], object] | None = None
+) -> Iterator[R]:
+    """Call `function` on items in `lanes` threads; results come in the order of the items, at most lanes + 1 ahead.
+
+    `on_start` is called first in each of the threads.
+    """
     futures: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(lanes, thread_name_prefix="segpipe-lane") as pool:
+    with ThreadPoolExecutor(lanes, "segpipe-lane", on_start) as pool:
         try:
             for item in items:
                 futures.append(pool.submit(function, item))

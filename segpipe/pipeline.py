@@ -59,7 +59,7 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing), read)
     packets = read_ahead(in_batches(prepared, job.worker.batch_size), depth=worker.lanes)
     with store.writer(shard) as writer:
-        for results in side_by_side(lambda p: segment(p, worker, infer), packets, worker.lanes):
+        for results in side_by_side(lambda p: segment(p, worker, infer), packets, worker.lanes, worker.enter_lane):
             since = time.perf_counter()
             for item in results:
                 writer.add(item)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -54,6 +55,17 @@ class SegmentationWorker:
         self.precision = precision
         self.lanes = lanes or (2 if on_cuda else usable_cores())
         self._own = threading.local()
+        self._entered = itertools.count()
+
+    def enter_lane(self) -> None:
+        """Called first in a lane's thread: where there is a lane for each core of a CPU, it stays on its own.
+
+        Left alone, some kernels keep two busy threads on one core for seconds while another core is idle
+        (docs/adr/0002). Lanes take batches as they get free, so that a core that has other work slows only itself.
+        """
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
+        if self.device.type == "cpu" and len(cores) == self.lanes:
+            os.sched_setaffinity(0, {cores[next(self._entered) % len(cores)]})
 
     def run(self, batch: FrameBatch) -> list[FrameResult]:
         """Segment a batch; results stand in the order of its inputs. Labels uint8 [H, W] at each frame's own size."""

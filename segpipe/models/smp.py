@@ -17,7 +17,7 @@ from segpipe.models.colours import colour_of
 from segpipe.models.hub import model_folder, weights_in
 from segpipe.models.preprocess import Preprocessing
 from segpipe.models.spec import ClassInfo, ModelSpec, Segmenter, file_digest
-from segpipe.models.torch_segmenter import TorchSegmenter, fold_batch_norms
+from segpipe.models.torch_segmenter import TorchSegmenter
 
 PATTERNS = ["config.json", "model.safetensors", "segpipe.json", "albumentations_config_eval.json"]
 ENCODER_STRIDE = 32
@@ -31,7 +31,6 @@ def load(source: str, name: str) -> Segmenter:
 def load_folder(source: str, folder: Path) -> Segmenter:
     """Load a folder that segmentation-models-pytorch saved."""
     import segmentation_models_pytorch as library
-    import torch
     from safetensors.torch import load_file
 
     config = _json(folder / "config.json", source)
@@ -58,8 +57,7 @@ def load_folder(source: str, folder: Path) -> Segmenter:
     if outputs == 1:
         raise ModelError(f"{source}: the network has one output; segmentation into classes needs two or more")
     spec = ModelSpec(source, file_digest(*weights), classes, _preprocessing(meta, folder, arguments, source))
-    with torch.inference_mode(False):
-        return TorchSegmenter(fold_batch_norms(module.eval()), spec)
+    return TorchSegmenter(module, spec)
 
 
 def _json(path: Path, source: str) -> dict[str, Any]:

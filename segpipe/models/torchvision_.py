@@ -12,7 +12,7 @@ from segpipe.models.colours import colour_of
 from segpipe.models.hub import _line
 from segpipe.models.preprocess import Preprocessing
 from segpipe.models.spec import ClassInfo, ModelSpec, Segmenter, file_digest
-from segpipe.models.torch_segmenter import TorchSegmenter, fold_batch_norms
+from segpipe.models.torch_segmenter import TorchSegmenter
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RESIZE_EDGE = 520
@@ -44,7 +44,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
     prep = Preprocessing(shortest_edge=RESIZE_EDGE, library="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD, scale=1 / 255)
     classes = tuple(ClassInfo(i, n.strip("_"), colour_of(i, n.strip("_"))) for i, n in enumerate(names))
     spec = ModelSpec(source, digest, classes, prep, trained=trained)
-    return TorchSegmenter(fold_batch_norms(module.eval()), spec, lambda m, x: m(x)["out"])
+    return TorchSegmenter(module, spec, lambda m, x: m(x)["out"])
 
 
 def _state(source: str, library: Any, file: str | None, allow_untrained: bool) -> tuple[dict[str, Any] | None, str, bool]:
