@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -32,13 +31,13 @@ from prefect.artifacts import (
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from segpipe.config import Job, ModelSettings, apply_sets, make_job, read_yaml
-from segpipe.errors import EXIT_SOME_FAILED, SegpipeError
+from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
+from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri
 from segpipe.report.summary import class_shares, describe_run
-from segpipe.run import Prepared, RunReport, frames_in, load_worker, prepared, report_of
+from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of
 from segpipe.store import Store, open_dataset
 from segpipe.worker import SegmentationWorker
 
@@ -51,21 +50,21 @@ class ShardsFailed(SegpipeError):
 
 
 @lru_cache(maxsize=2)
-def _worker(model: ModelSettings, lanes: int) -> SegmentationWorker:
-    return load_worker(model, lanes)
+def _worker(model: ModelSettings, sizes: WorkerSettings) -> SegmentationWorker:
+    return load_worker(model, sizes)
 
 
 def worker_for(job: Job) -> SegmentationWorker:
     """The job's model, loaded once in a process."""
     with _loading:
-        return _worker(job.model, job.worker.lanes)
+        return _worker(job.model, job.worker)
 
 
 @task(name="segment-shard", task_run_name="{shard.name}", retries=2, retry_delay_seconds=[2, 20], persist_result=False)
 def segment_shard(shard: Shard, job: Job, artifact: UUID | None, share_before: float, share: float) -> ShardReport:
     """Segment one shard. `share_before` and `share` place it in the progress of the whole run (0 to 100)."""
     worker = worker_for(job)
-    store = Store(Path(job.output).expanduser(), job.store, worker.segmenter.spec.classes)
+    store = Store(output_folder(job), job.store, worker.segmenter.spec.classes)
     done, told = 0, time.monotonic()
 
     def on_frames(frames: int, failed: int) -> None:
@@ -102,7 +101,10 @@ def segment_footage(job: Job) -> RunReport:
         report = report_of(ready, reports, broken, time.perf_counter() - began)
     for line in describe_run(report, [c.name for c in worker.segmenter.spec.classes]):
         logger.info(line)
-    _publish(job, report, worker)
+    try:
+        _publish(job, report, worker)
+    except Exception as error:  # noqa: BLE001 - the dataset is what counts; a picture that failed must not hide failed shards
+        logger.warning("the artifacts couldn't be published: %s", one_line(error))
     if broken:
         raise ShardsFailed(f"{len(broken)} of {len(todo)} shards failed: " + "; ".join(f"{n} ({w})" for n, w in broken.items()))
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from flows.segment import segment_footage
 from segpipe.config import make_job, read_yaml
+from segpipe.errors import SegpipeError
 from segpipe.report.overlay import source_ids, write_overlay
 from segpipe.report.summary import describe_run
 from segpipe.sample import DriveSettings, render_drive
@@ -46,4 +48,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SegpipeError as error:
+        sys.exit(f"make demo: {error}")

@@ -16,7 +16,7 @@ from segpipe.config import Job
 from segpipe.errors import SourceError
 from segpipe.frames import Frame, FrameBatch, FrameResult, ModelInput, Shard
 from segpipe.overlap import side_by_side
-from segpipe.pipeline import decode_threads, in_batches, prepare, run_shard
+from segpipe.pipeline import in_batches, prepare, run_shard
 from segpipe.run import load_worker
 from segpipe.sources import VideoFile, open_shard, plan
 from segpipe.sources.sampling import select
@@ -60,20 +60,20 @@ class BenchReport:
 
 def measure(job: Job, frames: int, rounds: int) -> BenchReport:
     """Measure on the first `frames` frames of the job's first readable source. Raises SourceError where there is none."""
-    worker = load_worker(job.model, job.worker.lanes)
+    worker = load_worker(job.model, job.worker)
     shard = first_frames(job, frames)
     spec = worker.segmenter.spec
     inputs, size = _inputs(shard, job, worker)
     if not inputs:
         raise SourceError(f"{shard.source.uri}: no frame of it can be decoded")
-    results = _model(inputs, job, worker)  # also compiles and warms what is compiled and cached
+    results = _model(inputs, worker)  # also compiles and warms what is compiled and cached
     taken: dict[str, list[Stage]] = {"decode": [], "model": [], "write": [], "pipeline": []}
     with tempfile.TemporaryDirectory(prefix="segpipe-bench-") as folder:
         store = Store(Path(folder), job.store, spec.classes)
         store.prepare(make_manifest(job, spec, worker.precision))
         for _ in range(rounds):
             taken["decode"].append(_stage(len(inputs), lambda: _inputs(shard, job, worker)))
-            taken["model"].append(_stage(len(inputs), lambda: _model(inputs, job, worker)))
+            taken["model"].append(_stage(len(inputs), lambda: _model(inputs, worker)))
             taken["write"].append(_stage(len(inputs), lambda: _write(results, shard, store)))
             taken["pipeline"].append(_stage(len(inputs), lambda: run_shard(shard, job, worker, store)))
     decode, model, write, pipeline = (_median(taken[n]) for n in ("decode", "model", "write", "pipeline"))
@@ -81,16 +81,17 @@ def measure(job: Job, frames: int, rounds: int) -> BenchReport:
     fps = 1000.0 / pipeline.wall_ms
     height, width = inputs[0].pixels.shape[:2]
     return BenchReport(
-        shard.source.uri, str(worker.device), usable_cores(), worker.lanes, job.worker.batch_size, len(inputs), rounds,
+        shard.source.uri, str(worker.device), usable_cores(), worker.lanes, worker.batch_size, len(inputs), rounds,
         size, (width, height), decode, model, write, fps, limit, fps / limit,
     )  # fmt: skip
 
 
 def first_frames(job: Job, frames: int) -> Shard:
     """One shard of the first frames of the first readable source. Raises SourceError."""
-    readable = [s for s in plan(job) if not s.unreadable]
+    shards = plan(job)
+    readable = [s for s in shards if not s.unreadable]
     if not readable:
-        raise SourceError(f"{', '.join(job.inputs)}: nothing there can be read")
+        raise SourceError(f"{shards[0].source.uri}: {shards[0].unreadable}")
     shard = readable[0]
     if shard.source.kind == "images":
         files = shard.files[:frames]
@@ -101,7 +102,7 @@ def first_frames(job: Job, frames: int) -> Shard:
 
 def _inputs(shard: Shard, job: Job, worker: SegmentationWorker) -> tuple[list[ModelInput], tuple[int, int]]:
     found, size = [], (0, 0)
-    frames = open_shard(shard, job.sampling, decode_threads(job, worker))
+    frames = open_shard(shard, job.sampling, worker.decode_threads)
     for item in prepare((f for f in frames if isinstance(f, Frame)), worker.segmenter.spec.preprocessing):
         if isinstance(item, ModelInput):
             found.append(item)
@@ -109,8 +110,8 @@ def _inputs(shard: Shard, job: Job, worker: SegmentationWorker) -> tuple[list[Mo
     return found, size
 
 
-def _model(inputs: list[ModelInput], job: Job, worker: SegmentationWorker) -> list[FrameResult]:
-    groups = in_batches(inputs, job.worker.batch_size)
+def _model(inputs: list[ModelInput], worker: SegmentationWorker) -> list[FrameResult]:
+    groups = in_batches(inputs, worker.batch_size)
     batches = (FrameBatch(tuple(i for i in g if isinstance(i, ModelInput))) for g in groups)
     return [result for results in side_by_side(worker.run, batches, worker.lanes, worker.enter_lane) for result in results]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segpipe.errors import ConfigError
 
@@ -21,7 +21,9 @@ class Sampling(Strict):
     """Which frames of a video are segmented. At most one rule; without any, all are. Images are always all taken."""
 
     every_n: int | None = Field(None, ge=1, description="every n-th frame of the packet index, the first included")
-    per_second: float | None = Field(None, gt=0, description="n frames a second, each the nearest to its ideal time")
+    per_second: float | None = Field(
+        None, gt=0, le=1000, allow_inf_nan=False, description="n frames a second, each the nearest to its ideal time"
+    )
     keyframes: bool = Field(False, description="key frames only; the rest is not decoded")
 
     @model_validator(mode="after")
@@ -46,7 +48,7 @@ class ModelSettings(Strict):
 class WorkerSettings(Strict):
     """Sizes of the batches and of the queues between the stages."""
 
-    batch_size: int = Field(4, ge=1, le=1024, description="frames in one batch")
+    batch_size: int = Field(0, ge=0, le=1024, description="frames in one batch; 0: one on a CPU, eight on CUDA")
     lanes: int = Field(0, ge=0, le=64, description="batches in work at once; 0: one per core on a CPU, two on CUDA")
     decode_threads: int = Field(0, ge=0, le=64, description="threads of a video decoder; 0: one on a CPU, more on CUDA")
 
@@ -64,13 +66,20 @@ class Job(Strict):
     """One job: footage in, dataset out."""
 
     inputs: tuple[str, ...] = Field(min_length=1, description="image files, folders, video files and globs, mixed freely")
-    output: str = Field(min_length=1, description="the dataset's folder")
+    output: str = Field(min_length=1, description="the dataset's folder, on this machine")
     sampling: Sampling = Sampling()
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     store: StoreSettings = StoreSettings()
     replace: bool = Field(False, description="throw away a dataset that was made with other settings")
     retry_failed: bool = Field(False, description="do shards with failed frames again")
+
+    @field_validator("output")
+    @classmethod
+    def _local(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError("datasets are written to folders of this machine")
+        return value
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -131,6 +140,8 @@ def explain(error: ValidationError) -> str:
         place = ".".join(str(p) for p in item["loc"]) or "job"
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key '{place}' (allowed there: {', '.join(_allowed(item['loc'][:-1]))})")
+        elif item["type"] == "model_type":
+            parts.append(f"{place}: a group of keys is needed ({', '.join(_allowed(item['loc']))}; found {item['input']!r})")
         else:
             given = "" if item["type"] == "missing" else f" (found {item['input']!r})"
             parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{given}")

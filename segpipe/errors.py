@@ -50,3 +50,9 @@ class DatasetError(SegpipeError):
 
 class DatasetMismatch(DatasetError):
     """The dataset was made with other settings than this job's."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line of at most 300 characters; the kind is named where it is none of ours."""
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, SegpipeError) else f"{type(error).__name__}: {text}"

@@ -45,6 +45,7 @@ class Shard:
     `name` is the stem of its files in the dataset and is made from what the shard holds. A video's shard is the
     half-open range `start` to `stop` of positions in its packet index; an image shard is the list of `files`.
     `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row.
+    `siblings` is the number of shards of a video, this one included: so many in the dataset, and the video is done.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Shard:
     start: int = 0
     stop: int = 0
     unreadable: str = ""
+    siblings: int = 0
 
 
 @dataclass(frozen=True, slots=True)

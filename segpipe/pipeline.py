@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import cv2
+
 from segpipe.config import Job
-from segpipe.errors import ModelError
+from segpipe.errors import ModelError, one_line
 from segpipe.frames import Frame, FrameBatch, FrameFailure, FrameResult, ModelInput, Shard
 from segpipe.models.preprocess import Preprocessing
 from segpipe.overlap import read_ahead, side_by_side
 from segpipe.sources import open_shard
 from segpipe.store import Store
-from segpipe.worker import SegmentationWorker, usable_cores
+from segpipe.worker import SegmentationWorker
 
 T = TypeVar("T")
 OnFrames = Callable[[int, int], None]
@@ -55,10 +58,10 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     began = time.perf_counter()
     read, infer, write = Clock(), Clock(), Clock()
     pixels = [0] * len(worker.segmenter.spec.classes)
-    frames = open_shard(shard, job.sampling, decode_threads(job, worker))
+    frames = open_shard(shard, job.sampling, worker.decode_threads)
     prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing), read)
-    packets = read_ahead(in_batches(prepared, job.worker.batch_size), depth=worker.lanes)
-    with store.writer(shard) as writer:
+    ahead = read_ahead(in_batches(prepared, worker.batch_size), depth=worker.lanes)
+    with store.writer(shard) as writer, contextlib.closing(ahead) as packets:
         for results in side_by_side(lambda p: segment(p, worker, infer), packets, worker.lanes, worker.enter_lane):
             since = time.perf_counter()
             for item in results:
@@ -72,13 +75,6 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     write.add(since)  # the commit
     seconds = (read.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
     return ShardReport(shard.name, shard.source.source_id, writer.frames, writer.failed, *seconds, tuple(pixels))
-
-
-def decode_threads(job: Job, worker: SegmentationWorker) -> int:
-    """One on a CPU, where the lanes need the cores; the decoder's own choice (0) beside a GPU."""
-    if job.worker.decode_threads:
-        return job.worker.decode_threads
-    return 1 if worker.device.type == "cpu" else min(8, usable_cores())
 
 
 def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:
@@ -104,8 +100,8 @@ def prepare(items: Iterable[Frame | FrameFailure], preprocessing: Preprocessing)
         try:
             pixels, view = preprocessing.apply(item.rgb)
             yield ModelInput(item.ref, pixels, view)
-        except ModelError as error:
-            yield FrameFailure(item.ref, str(error))
+        except (ModelError, cv2.error, RuntimeError, ValueError) as error:
+            yield FrameFailure(item.ref, f"can't be brought to the model's size ({one_line(error)})")
 
 
 def in_batches(items: Iterable[ModelInput | FrameFailure], size: int) -> Iterator[list[ModelInput | FrameFailure]]:

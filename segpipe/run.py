@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segpipe import models
-from segpipe.config import Job, ModelSettings
-from segpipe.errors import ConfigError, SegpipeError
+from segpipe.config import Job, ModelSettings, WorkerSettings
+from segpipe.errors import ConfigError, DatasetError, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.sources import discover, plan
 from segpipe.store import Store, exclusive, make_manifest
-from segpipe.store.resume import Pending, reconcile
+from segpipe.store.resume import Known, Pending, reconcile
 from segpipe.worker import SegmentationWorker
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ class RunReport:
     shards: tuple[ShardReport, ...]
     broken: dict[str, str] = field(default_factory=dict)
     frames_before: int = 0
+    failed_before: int = 0
     wall_s: float = 0.0
     lanes: int = 1
     device: str = "cpu"
@@ -62,9 +63,9 @@ class RunReport:
         return [sum(column) for column in zip(*(s.pixels for s in self.shards), strict=True)]
 
 
-def load_worker(model: ModelSettings, lanes: int = 0) -> SegmentationWorker:
+def load_worker(model: ModelSettings, sizes: WorkerSettings | None = None) -> SegmentationWorker:
     """A model on its device. Raises ModelError or ConfigError."""
-    return SegmentationWorker(models.load(model.source, model.allow_untrained), model, lanes)
+    return SegmentationWorker(models.load(model.source, model.allow_untrained), model, sizes)
 
 
 @contextmanager
@@ -73,20 +74,32 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
 
     Raises SourceError, ModelError or DatasetError before anything is written.
     """
-    root = Path(job.output).expanduser()
+    root = output_folder(job)
     footage = discover(job.inputs)
     for path in [*footage.videos, *footage.images]:
-        if path == root.resolve() or root.resolve() in path.parents:
+        if path == root or root in path.parents:
             raise ConfigError(f"{job.output}: the output folder holds the input {path}; write the dataset somewhere else")
-    worker = worker or load_worker(job.model, job.worker.lanes)
-    planned = plan(job, footage)
+    worker = worker or load_worker(job.model, job.worker)
     spec = worker.segmenter.spec
     store = Store(root, job.store, spec.classes)
     store.check(make_manifest(job, spec, worker.precision), job.replace)
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(f"{root}: the folder can't be made ({error.strerror}); choose another") from None
     with exclusive(root):
         store.prepare(make_manifest(job, spec, worker.precision), job.replace)
-        yield Prepared(job, worker, store, reconcile(store, planned, job.retry_failed))
+        known = Known(store)
+        planned = plan(job, footage, known.video_shards)
+        yield Prepared(job, worker, store, reconcile(store, known, planned, job.retry_failed))
+
+
+def output_folder(job: Job) -> Path:
+    """The absolute path of the dataset's folder. Raises ConfigError."""
+    try:
+        return Path(job.output).expanduser().resolve()
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"output: {job.output[:200]!r} is no folder's path ({error})") from None
 
 
 def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = None) -> RunReport:
@@ -98,20 +111,23 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
         for shard in ready.pending.todo:
             try:
                 reports.append(run_shard(shard, job, ready.worker, ready.store, on_frames))
-            except (SegpipeError, OSError, RuntimeError, ValueError) as error:
-                log.exception("shard %s failed", shard.name, exc_info=log.isEnabledFor(logging.DEBUG))
+            except Exception as error:
+                log.debug("shard %s failed", shard.name, exc_info=True)
                 broken[shard.name] = one_line(error)
         return report_of(ready, reports, broken, time.perf_counter() - began)
 
 
 def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str], wall_s: float) -> RunReport:
     """Put the shards' reports together."""
-    return RunReport(tuple(shards), broken, ready.pending.frames_done, wall_s, ready.worker.lanes, str(ready.worker.device))
-
-
-def one_line(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return RunReport(
+        tuple(shards),
+        broken,
+        ready.pending.frames_done,
+        ready.pending.failed_before,
+        wall_s,
+        ready.worker.lanes,
+        str(ready.worker.device),
+    )
 
 
 def frames_in(shards: tuple[Shard, ...]) -> int:

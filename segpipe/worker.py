@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segpipe.config import ModelSettings
+from segpipe.config import ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError
 from segpipe.frames import FrameBatch, FrameResult, ModelInput
 from segpipe.models import Segmenter
@@ -46,14 +46,16 @@ class SegmentationWorker:
     through the network together, a lane has a stream of its own, and the copies overlap with the other lane's work.
     """
 
-    def __init__(self, segmenter: Segmenter, settings: ModelSettings | None = None, lanes: int = 0) -> None:
-        settings = settings or ModelSettings()
+    def __init__(self, segmenter: Segmenter, settings: ModelSettings | None = None, sizes: WorkerSettings | None = None) -> None:
+        settings, sizes = settings or ModelSettings(), sizes or WorkerSettings()
         self.device = choose_device(settings.device)
         self.segmenter = segmenter.to(self.device)
         on_cuda = self.device.type == "cuda"
         precision = settings.precision if settings.precision != "auto" else ("float16" if on_cuda else "float32")
         self.precision = precision
-        self.lanes = lanes or (2 if on_cuda else usable_cores())
+        self.lanes = sizes.lanes or (2 if on_cuda else usable_cores())
+        self.batch_size = sizes.batch_size or (8 if on_cuda else 1)
+        self.decode_threads = sizes.decode_threads or (min(8, usable_cores()) if on_cuda else 1)
         self._own = threading.local()
         self._entered = itertools.count()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def rotate_mp4(path: Path, quarter_turns: int) -> Path:
 
 
 def decoded(path: Path) -> list[tuple[float, UInt8]]:
-    """PyAV's own reading: time and picture of every frame, from the file's start."""
+    """PyAV's own reading: time and picture of every frame, from the file's start; a packet that gives an error is left out."""
+    found = []
     with av.open(str(path)) as container:
-        return [(float(f.time), f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+        for packet in container.demux(video=0):
+            with contextlib.suppress(av.error.FFmpegError):
+                found += [(float(f.time), f.to_ndarray(format="rgb24")) for f in packet.decode()]
+    return found

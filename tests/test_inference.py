@@ -7,7 +7,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from segpipe.models.inference import Pointwise, for_inference
+from segpipe.models.inference import HalvingSame, for_inference
 
 
 def stir(module: nn.Module) -> nn.Module:
@@ -40,7 +40,18 @@ def test_the_output_is_the_same_and_the_work_less(architecture: str, encoder: st
     assert faster is not module
     norms = [sum(isinstance(m, nn.BatchNorm2d) for m in n.modules()) for n in (module, faster)]
     assert norms[1] < norms[0]
-    assert encoder == "resnet18" or any(isinstance(m, Pointwise) for m in faster.modules())
+    assert encoder != "tu-tf_efficientnet_lite0" or any(isinstance(m, HalvingSame) for m in faster.modules())
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("size", [(64, 96), (65, 97), (64, 97)])
+def test_halving_is_the_same_convolution(kernel: int, size: tuple[int, int]) -> None:
+    from timm.layers import Conv2dSame
+
+    torch.manual_seed(0)
+    conv = Conv2dSame(6, 6, kernel, stride=2, groups=6)
+    x = torch.randn(2, 6, *size)
+    assert torch.allclose(HalvingSame(conv)(x), conv(x), atol=1e-5)
 
 
 class OutOfOrder(nn.Module):

@@ -217,7 +217,7 @@ def test_hf_universal(kind: str, tmp_path: Path) -> None:
     from segpipe.worker import SegmentationWorker
 
     item = ModelInput(FrameRef("a:0", "a", "a"), *found.spec.preprocessing.apply(rgb))
-    ours = SegmentationWorker(found, lanes=1).run(FrameBatch((item,)))[0].labels
+    ours = SegmentationWorker(found).run(FrameBatch((item,)))[0].labels
     assert np.mean(ours == theirs) > 0.999
 
 

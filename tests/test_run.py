@@ -198,8 +198,130 @@ def test_retry_failed(footage: Path, tmp_path: Path, segpipe: Call) -> None:
     before = snapshot(out)
     code, text, _ = segpipe("run", footage, "-o", out, *FAKE, "--retry-failed")
     assert code == 6
-    assert "5 frames" in text  # the broken video's row and the four stills
+    assert "2 frames" in text  # the broken video's row and the broken still; the good stills of its shard stay
     assert snapshot(out) == before
+    Image.fromarray(picture(7)).save(footage / "stills" / "broken.png")
+    assert segpipe("run", footage / "stills" / "broken.png", "-o", out, *FAKE)[0] == 0
+    assert len(snapshot(out)["masks"]) == 44
+    assert "1 of the frames done before had failed; --retry-failed" in segpipe("run", footage, "-o", out, *FAKE)[1]
+
+
+def test_rows_that_a_run_does_not_name_stay(footage: Path, tmp_path: Path, segpipe: Call) -> None:
+    """One image of a shard changes, another has gone from the disk, and only the changed one is named."""
+    out = tmp_path / "out"
+    segpipe("run", footage / "stills", "-o", out, *FAKE)
+    before = {r["frame_id"]: r for r in snapshot(out)["frames"]}
+    (footage / "stills" / "c.png").unlink()
+    Image.fromarray(picture(80)).save(footage / "stills" / "b.png")
+    code, text, _ = segpipe("run", footage / "stills" / "b.png", "-o", out, *FAKE)
+    assert code == 0
+    assert "1 frames" in text
+    after = {r["frame_id"]: r for r in snapshot(out)["frames"]}
+    assert after.keys() == before.keys()
+    assert [k.partition(":")[2] for k in before if before[k] != after[k]] == ["b.png"]
+    assert {r["frame_id"].partition(":")[2] for r in snapshot(out)["masks"]} == {"a.JPG", "b.png", "c.png"}
+    assert "nothing new" in segpipe("run", footage / "stills", "-o", out, *FAKE)[1]
+
+
+def test_a_drive_that_is_away_costs_nothing(
+    footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from segpipe.sources import packets
+
+    out = tmp_path / "out"
+    flags = (*FAKE, "--set", "store.frames_per_shard=10")
+    segpipe("run", footage / "clip.mp4", "-o", out, *flags)
+    before = snapshot(out)
+    (next(p for p in sorted((out / "frames").iterdir()))).unlink()  # so that the plan needs the file again
+
+    def away(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    packets._index.cache_clear()
+    monkeypatch.setattr(packets, "open_container", away)
+    assert segpipe("run", footage / "clip.mp4", "-o", out, *flags)[0] == 0
+    assert "can't be opened now" in caplog.text
+    assert len(snapshot(out)["frames"]) == 30
+    monkeypatch.undo()
+    segpipe("run", footage / "clip.mp4", "-o", out, *flags)
+    assert snapshot(out) == before
+
+
+def test_a_video_that_is_done_is_not_read_again(
+    footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from segpipe.sources import packets
+
+    out = tmp_path / "out"
+    segpipe("run", footage / "clip.mp4", "-o", out, *FAKE)
+    packets._index.cache_clear()
+    monkeypatch.setattr(packets, "open_container", lambda path: pytest.fail("opened again"))
+    assert "nothing new" in segpipe("run", footage / "clip.mp4", "-o", out, *FAKE)[1]
+
+
+def test_a_replacement_that_is_killed_does_not_mix_models(
+    footage: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    segpipe("run", footage / "clip.mp4", "-o", out, *FAKE)
+    monkeypatch.setattr(shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
+    flags = (*FAKE, "--set", "store.frames_per_shard=9")
+    assert segpipe("run", footage / "clip.mp4", "-o", out, *flags, "--replace")[0] == 130
+    monkeypatch.undo()
+    code, _, errors = segpipe("run", footage / "clip.mp4", "-o", out, *flags)
+    assert code == 5
+    assert "512 there, 9 wanted" in errors
+
+
+def test_a_folder_that_only_looks_like_a_dataset_is_left_alone(footage: Path, tmp_path: Path, segpipe: Call) -> None:
+    mine = tmp_path / "out" / "masks" / "mine.parquet"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert segpipe("run", footage, "-o", tmp_path / "out", *FAKE)[0] == 5
+    assert mine.read_text() == "mine"
+
+
+def test_hostile_files_do_not_stop_the_others(footage: Path, tmp_path: Path, segpipe: Call) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(picture(5)).save(footage / "stills" / "exif.jpg", exif=exif)
+    data = bytearray((footage / "stills" / "exif.jpg").read_bytes())
+    at = data.index(b"Exif")
+    data[at + 14 : at + 24] = b"\xff" * 10
+    (footage / "stills" / "exif.jpg").write_bytes(data)
+    unknown = make_video(footage / "unknown.mp4")
+    unknown.write_bytes(unknown.read_bytes().replace(b"avc1", b"zzzz"))
+    (footage / "link.mp4").symlink_to(footage / "gone.mp4")
+    out = tmp_path / "out"
+    code, text, errors = segpipe("run", footage, "-o", out, *FAKE)
+    assert code == 6, text + errors
+    assert len(snapshot(out)["masks"]) >= 43
+    bad = {Path(r["uri"]).name for r in snapshot(out)["frames"] if r["status"] == "error"}
+    assert {"unknown.mp4", "gone.mp4", "broken.mp4", "broken.png"} <= bad
+
+
+def test_a_failing_lane_stops_the_reader_at_once(footage: Path, tmp_path: Path) -> None:
+    import threading
+
+    from segpipe.config import make_job
+    from segpipe.models.fake import FakeSegmenter
+    from segpipe.pipeline import run_shard
+    from segpipe.sources import plan
+    from segpipe.store import Store, make_manifest
+    from segpipe.worker import SegmentationWorker
+
+    class Broken(FakeSegmenter):
+        def logits(self, pixels):  # type: ignore[no-untyped-def]
+            raise RuntimeError("broken")
+
+    job = make_job({"inputs": [str(footage / "clip.mp4")], "output": str(tmp_path / "out")})
+    worker = SegmentationWorker(Broken())
+    store = Store(tmp_path / "out", job.store, worker.segmenter.spec.classes)
+    store.prepare(make_manifest(job, worker.segmenter.spec, "float32"))
+    with pytest.raises(RuntimeError, match="broken") as held:
+        run_shard(plan(job)[0], job, worker, store)
+    assert held.value is not None  # as an orchestrator holds it
+    assert not [t for t in threading.enumerate() if t.name.startswith("segpipe-")]
 
 
 def test_another_model_is_refused_with_the_difference_and_replace_takes_it(footage: Path, tmp_path: Path, segpipe: Call) -> None:

@@ -120,6 +120,11 @@ def test_overlay_mistakes(tmp_path: Path, segpipe: Call) -> None:
     assert source in errors
     with pytest.raises(DatasetError, match=r"written as \.mp4"):
         write_overlay(dataset, source, tmp_path / "film.txt")
+    with pytest.raises(DatasetError, match="that is the footage itself"):
+        write_overlay(dataset, source, video)
+    make_video(video, frames=5)
+    with pytest.raises(DatasetError, match="the footage has changed"):
+        write_overlay(dataset, source, tmp_path / "film.mp4")
     video.unlink()
     with pytest.raises(DatasetError, match="isn't there any more"):
         write_overlay(dataset, source, tmp_path / "film.mp4")

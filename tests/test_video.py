@@ -171,6 +171,58 @@ def test_damaged_packets_become_failed_rows_and_the_rest_is_read(tmp_path: Path)
     assert sum(isinstance(f, Frame) for f in found) > 25
 
 
+def test_a_damaged_picture_in_avi_shifts_no_other(tmp_path: Path) -> None:
+    import av
+
+    video = make_video(tmp_path / "clip.avi", "mjpeg", pixel_format="yuvj420p", frames=20)
+    truth = decoded(video)
+    with av.open(str(video)) as container:
+        spots = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(video.read_bytes())
+    position, size = spots[5]
+    data[position : position + size] = bytes(size)
+    video.write_bytes(data)
+    found = read(video)
+    assert [f.ref.frame_index for f in found if isinstance(f, FrameFailure)] == [5]
+    assert all(np.array_equal(f.rgb, truth[f.ref.frame_index][1]) for f in found if isinstance(f, Frame))
+
+
+def test_avi_with_b_frames_is_read_the_same_in_any_sampling(tmp_path: Path) -> None:
+    for codec, options in (("libx264", {}), ("mpeg4", {"bf": "2"})):
+        video = make_video(tmp_path / f"{codec}.avi", codec, options=options, gop=6)
+        whole = {f.ref.frame_index: f for f in check_against_pyav(video)}
+        for sampling in (Sampling(every_n=13), Sampling(per_second=3), Sampling(keyframes=True)):
+            for frame in read(video, sampling, frames_per_shard=2):
+                assert isinstance(frame, Frame)
+                assert np.array_equal(frame.rgb, whole[frame.ref.frame_index].rgb)
+
+
+def test_a_damaged_packet_in_avi_with_b_frames_never_gives_a_wrong_picture(tmp_path: Path) -> None:
+    import av
+
+    video = make_video(tmp_path / "clip.avi", "libx264", gop=10, size=(320, 192))
+    with av.open(str(video)) as container:
+        spots = [(p.pos, p.size, p.is_keyframe) for p in container.demux(video=0) if p.size]
+    data = bytearray(video.read_bytes())
+    position, size, _ = next(s for s in spots[12:] if not s[2])
+    data[position : position + size] = b"\xff" * size
+    video.write_bytes(data)
+    truth, found = decoded(video), read(video)
+    frames = [f for f in found if isinstance(f, Frame)]
+    assert len(frames) == len(truth) < 40
+    assert all(np.array_equal(f.rgb, truth[f.ref.frame_index][1]) for f in frames)
+    assert [f.error for f in found if isinstance(f, FrameFailure)] == [f"{40 - len(truth)} of 40 frames can't be decoded"]
+
+
+def test_a_wild_jump_in_the_times_costs_no_memory() -> None:
+    times = np.concatenate([np.arange(50) / 25, 4e9 + np.arange(50) / 25])
+    from segpipe.sources.sampling import nearest_to_rate
+
+    taken = nearest_to_rate(times, 5.0)
+    assert 10 <= len(taken) <= 24
+    assert {0, 49, 50} <= set(taken.tolist())
+
+
 def test_a_cut_off_file_is_read_as_far_as_it_goes_and_said_so(tmp_path: Path) -> None:
     video = make_video(tmp_path / "clip.mp4", options={"movflags": "faststart"}, size=(320, 192))
     from segpipe.sources import shards_of_video

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from argparse import Namespace
 from datetime import datetime
@@ -30,13 +31,18 @@ def query(args: Namespace) -> int:
         text = " ".join(str(error).split())
         raise DatasetError(f"the query failed: {text} (views: frames, class_stats, masks)") from None
     if args.format == "csv":
-        writer = csv.writer(sys.stdout)
+        writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
         writer.writerows(rows)
     else:
-        json.dump([dict(zip(names, row, strict=True)) for row in rows], sys.stdout, default=_plain, indent=1)
+        json.dump([dict(zip(names, map(_no_nan, row), strict=True)) for row in rows], sys.stdout, default=_plain, indent=1)
         print()
     return EXIT_OK
+
+
+def _no_nan(value: object) -> object:
+    """JSON has no NaN."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:

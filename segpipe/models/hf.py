@@ -80,7 +80,11 @@ def _universal_scores(processor: Any, outputs: Any) -> Any:
 
 def preprocessing_of(settings: dict[str, Any], source: str) -> Preprocessing:
     """Translate an image processor's settings. Raises ModelError for a rule that isn't known."""
-    fields: dict[str, Any] = {"library": "torchvision", "interpolation": _RESAMPLE[int(settings.get("resample") or 2)]}
+    resample = settings.get("resample")
+    kind = _RESAMPLE.get(2 if resample is None else int(resample))
+    if kind is None:
+        raise ModelError(f"{source}: its preprocessing resamples in a way that isn't supported ({resample})")
+    fields: dict[str, Any] = {"library": "torchvision", "interpolation": kind}
     size = settings.get("size") or {}
     if settings.get("do_resize"):
         if {"height", "width"} <= size.keys():

@@ -1,4 +1,4 @@
-"""The same network, faster on inference: batch norms folded, 1x1 convolutions as matrix products. Checked, or left alone."""
+"""The same network, faster on inference: batch norms folded, copies avoided. Checked, or left alone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ _CHECK_SIZE = 128
 _TOLERANCE = 1e-3
 
 
-class Pointwise(nn.Module):
-    """A 1x1 convolution as a matrix product over channels-last pixels.
+class HalvingSame(nn.Module):
+    """TensorFlow's "same" padding for a convolution of stride 2, without copying the input into a padded one.
 
-    Torch's convolution takes a slow path for 1x1 kernels on one thread, and the lanes of a CPU run on one thread each.
+    For even sizes it pads one more pixel at the end than at the start. The same comes of equal padding and a kernel with a row and
+    a column of zeros before the others. For odd sizes the original is called.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        self.weight = nn.Parameter(conv.weight.detach().flatten(1).contiguous(), requires_grad=False)
-        self.bias = conv.bias
+        self.original = conv
+        self.weight = nn.Parameter(nn.functional.pad(conv.weight.detach(), (1, 0, 1, 0)), requires_grad=False)
+        self.padding = conv.kernel_size[0] // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+        conv = self.original
+        if x.shape[-1] % 2 or x.shape[-2] % 2:
+            return conv(x)  # type: ignore[no-any-return]
+        return nn.functional.conv2d(x, self.weight, conv.bias, conv.stride, self.padding, conv.dilation, conv.groups)
 
 
 def for_inference(module: nn.Module, forward: Forward) -> nn.Module:
@@ -37,7 +42,7 @@ def for_inference(module: nn.Module, forward: Forward) -> nn.Module:
     module = module.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     candidate = copy.deepcopy(module)
     fold_batch_norms(candidate)
-    use_matrix_products(candidate)
+    halve_without_padding(candidate)
     add_instead_of_stacking(candidate)
     x = torch.randn(1, 3, _CHECK_SIZE, _CHECK_SIZE, generator=torch.Generator().manual_seed(0))
     x = x.to(memory_format=torch.channels_last)
@@ -57,7 +62,7 @@ def fold_batch_norms(module: nn.Module) -> None:
     """
     from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-    for parent in module.modules():
+    for parent in list(module.modules()):
         previous: tuple[str, nn.Conv2d] | None = None
         for name, child in list(parent.named_children()):
             if previous and isinstance(child, nn.BatchNorm2d) and previous[1].out_channels == child.num_features:
@@ -67,13 +72,14 @@ def fold_batch_norms(module: nn.Module) -> None:
             previous = (name, child) if isinstance(child, nn.Conv2d) else None
 
 
-def use_matrix_products(module: nn.Module) -> None:
-    """Replace plain 1x1 convolutions by `Pointwise`."""
-    for parent in module.modules():
+def halve_without_padding(module: nn.Module) -> None:
+    """Replace timm's `Conv2dSame` of stride 2 and an odd kernel by `HalvingSame`."""
+    for parent in list(module.modules()):
         for name, child in list(parent.named_children()):
-            plain = isinstance(child, nn.Conv2d) and (child.kernel_size, child.stride, child.groups) == ((1, 1), (1, 1), 1)
-            if plain and child.padding in ((0, 0), "valid") and type(child) is nn.Conv2d:
-                setattr(parent, name, Pointwise(child))
+            if type(child).__name__ == "Conv2dSame" and isinstance(child, nn.Conv2d):
+                square = child.kernel_size[0] == child.kernel_size[1] and child.kernel_size[0] % 2 == 1
+                if square and (child.stride, child.dilation) == ((2, 2), (1, 1)):
+                    setattr(parent, name, HalvingSame(child))
 
 
 def add_instead_of_stacking(module: nn.Module) -> None:

@@ -47,6 +47,13 @@ class Preprocessing:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     scale: float = 1.0
 
+    def __post_init__(self) -> None:
+        for name, allowed in (("interpolation", _OPENCV), ("library", ("opencv", "torchvision")), ("rounding", ("nearest", "up"))):
+            if getattr(self, name) not in allowed:
+                raise ModelError(f"preprocessing: {name} {getattr(self, name)!r}; allowed are {', '.join(allowed)}")
+        if self.multiple_of < 1 or any(len(v) != 3 for v in (self.mean, self.std)) or 0 in self.std:
+            raise ModelError("preprocessing: multiple_of is at least 1, mean and std have three numbers, and no std is 0")
+
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing, before crop and padding."""
         h, w = float(height), float(width)

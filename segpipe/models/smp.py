@@ -90,11 +90,14 @@ def _preprocessing(meta: dict[str, Any], folder: Path, arguments: dict[str, Any]
         try:
             fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in meta["preprocessing"].items()}
             return Preprocessing(**fields)
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, ModelError) as error:
             raise ModelError(f"{source}: segpipe.json, preprocessing: {error}") from None
     saved = folder / "albumentations_config_eval.json"
     if saved.exists():
-        return _albumentations(_json(saved, source), source)
+        try:
+            return _albumentations(_json(saved, source), source)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{source}: {saved.name} isn't as albumentations writes it ({error!r})") from None
     return _encoder_defaults(arguments, source)
 
 

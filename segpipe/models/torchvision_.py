@@ -26,7 +26,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
     name, _, query = name.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     known = models.list_models(module=models.segmentation)
-    if name not in known or set(options) - {"weights", "classes"}:
+    if name not in known or set(options) - {"weights", "classes"} or ("classes" in options and "weights" not in options):
         raise ModelError(
             f"{source}: allowed are torchvision:NAME[?weights=FILE[&classes=FILE.json]] with NAME one of {', '.join(known)}"
         )
@@ -34,7 +34,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
     state, digest, trained = _state(source, library_weights, options.get("weights"), allow_untrained)
     names = list(library_weights.meta["categories"])
     if state is not None and "weights" in options:
-        names = _own_names(source, options.get("classes"), _outputs(state, source), names)
+        names = _own_names(source, options.get("classes"), _outputs(state, source))
     module = models.get_model(name, weights=None, weights_backbone=None, num_classes=len(names), aux_loss=_has_aux(state))
     if state is not None:
         try:
@@ -90,9 +90,9 @@ def _outputs(state: dict[str, Any], source: str) -> int:
     return int(state[heads[0]].shape[0])
 
 
-def _own_names(source: str, file: str | None, outputs: int, library: list[str]) -> list[str]:
+def _own_names(source: str, file: str | None, outputs: int) -> list[str]:
     if file is None:
-        return library if outputs == len(library) else [f"class_{i}" for i in range(outputs)]
+        return [f"class_{i}" for i in range(outputs)]  # never the library's names: nothing says that they are meant
     try:
         names = [str(n) for n in json.loads(Path(file).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError) as error:

@@ -17,6 +17,7 @@ from segpipe.errors import DatasetError
 from segpipe.frames import VOID, Frame, FrameRef, UInt8
 from segpipe.models.spec import ClassInfo
 from segpipe.sources import open_shard
+from segpipe.sources.identity import stamp
 from segpipe.store.dataset import Dataset, mask_of
 from segpipe.store.writer import ShardRecord
 
@@ -53,13 +54,35 @@ def segmented(dataset: Dataset, source_id: str) -> Iterator[Segmented]:
     """Decode a source's frames again, each with its labels. Raises DatasetError where the footage has gone."""
     sampling = Sampling(**dataset.manifest["sampling"])
     for record in records_of(dataset, source_id):
-        if not Path(record.source.uri).exists():
-            raise DatasetError(f"{record.source.uri}: the footage isn't there any more, and the overlay needs it")
-        table = pq.read_table(dataset.root / "masks" / f"{record.name}.parquet", partitioning=None)
-        rows = {frame_id: i for i, frame_id in enumerate(table["frame_id"].to_pylist())}
+        check_footage(record)
+        masks = masks_of(dataset.root / "masks" / f"{record.name}.parquet")
+        frame_id, labels = next(masks, ("", None))
         for frame in open_shard(record.shard(), sampling):
-            if isinstance(frame, Frame) and frame.ref.frame_id in rows:
-                yield Segmented(frame.ref, frame.rgb, mask_of(table, rows[frame.ref.frame_id]))
+            # Frames and masks stand in the same order; a frame without a mask had failed.
+            if isinstance(frame, Frame) and frame.ref.frame_id == frame_id and labels is not None:
+                yield Segmented(frame.ref, frame.rgb, labels)
+                frame_id, labels = next(masks, ("", None))
+
+
+def masks_of(path: Path) -> Iterator[tuple[str, UInt8]]:
+    """The frame ids and label maps of a `masks` file, a row group in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            for row, frame_id in enumerate(table["frame_id"].to_pylist()):
+                yield frame_id, mask_of(table, row)
+
+
+def check_footage(record: ShardRecord) -> None:
+    """Raises DatasetError where a shard's footage has gone, or is another than the one that was segmented."""
+    place = Path(record.source.uri)
+    for then in record.files:
+        path = place / then.name if record.source.kind == "images" else place
+        now = stamp(path)
+        if now.size_bytes < 0:
+            raise DatasetError(f"{path}: the footage isn't there any more, and the overlay needs it")
+        if (now.size_bytes, now.mtime_ns) != (then.size_bytes, then.mtime_ns):
+            raise DatasetError(f"{path}: the footage has changed since it was segmented; run segpipe run again first")
 
 
 def blend(rgb: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...]) -> UInt8:
@@ -114,6 +137,8 @@ def write_overlay(dataset: Dataset, source_id: str, path: Path, on_frame: Callab
     frames. Raises DatasetError; a video that couldn't be finished is not left behind."""
     if path.suffix.lower() not in {".mp4", ".mov", ".mkv"}:
         raise DatasetError(f"{path}: overlays are written as .mp4, .mov or .mkv")
+    if any(path.resolve() == Path(r.source.uri) for r in dataset.records()):
+        raise DatasetError(f"{path}: that is the footage itself; name another file for the overlay")
     shown = legend_classes(dataset, source_id)
     aside = path.with_name(f".{path.stem}.tmp{path.suffix}")
     count = 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 
 import cv2
-import pyarrow.parquet as pq
 
 from segpipe.config import Sampling
 from segpipe.errors import DatasetError
 from segpipe.frames import Frame, UInt8
-from segpipe.report.overlay import blend, legend_classes, with_legend
+from segpipe.report.overlay import blend, check_footage, legend_classes, masks_of, with_legend
 from segpipe.sources import open_shard
-from segpipe.store.dataset import Dataset, mask_of
+from segpipe.store.dataset import Dataset
 from segpipe.store.writer import read_record
 
 MAX_WIDTH = 960
@@ -21,13 +20,13 @@ MAX_WIDTH = 960
 def overlay_still(dataset: Dataset, shard_name: str) -> UInt8:
     """The first segmented frame of a shard with mask and legend, uint8 [H, W, 3]. Raises DatasetError."""
     record = read_record(dataset.root / "frames" / f"{shard_name}.parquet")
-    table = pq.read_table(dataset.root / "masks" / f"{shard_name}.parquet", partitioning=None)
-    rows = {frame_id: i for i, frame_id in enumerate(table["frame_id"].to_pylist())}
+    check_footage(record)
+    masks = masks_of(dataset.root / "masks" / f"{shard_name}.parquet")
+    frame_id, labels = next(masks, ("", None))
     frames = open_shard(record.shard(), Sampling(**dataset.manifest["sampling"]))
     try:
         for frame in frames:
-            if isinstance(frame, Frame) and frame.ref.frame_id in rows:
-                labels = mask_of(table, rows[frame.ref.frame_id])
+            if isinstance(frame, Frame) and frame.ref.frame_id == frame_id and labels is not None:
                 shown = legend_classes(dataset, record.source.source_id)
                 return with_legend(blend(frame.rgb, labels, dataset.classes), labels, dataset.classes, shown)
     finally:

@@ -39,7 +39,7 @@ def size_on_disk(dataset: Dataset) -> int:
 def describe_run(report: RunReport, names: list[str]) -> list[str]:
     """Lines for people: what was done, what limited it, and which classes were seen."""
     if not report.shards and not report.broken:
-        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run"]
+        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run", *_old_failures(report)]
     rate = report.frames / report.wall_s if report.wall_s else 0.0
     before = f", {report.frames_before} were done before" if report.frames_before else ""
     lines = [
@@ -50,7 +50,14 @@ def describe_run(report: RunReport, names: list[str]) -> list[str]:
     shares = class_shares(report, names)
     if shares:
         lines.append("share of pixels: " + ", ".join(f"{n} {v * 100:.1f} %" for n, v in shares if v >= 0.0005))
+    lines += _old_failures(report)
     return lines + [f"shard {name} failed: {why}" for name, why in report.broken.items()]
+
+
+def _old_failures(report: RunReport) -> list[str]:
+    if not report.failed_before:
+        return []
+    return [f"{report.failed_before} of the frames done before had failed; --retry-failed tries them again"]
 
 
 def class_shares(report: RunReport, names: list[str]) -> list[tuple[str, float]]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segpipe.config import Job, Sampling
 from segpipe.errors import SourceError
-from segpipe.frames import Frame, FrameFailure, FrameRef, Shard
+from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
 from segpipe.sources.discover import Footage, discover
-from segpipe.sources.identity import source_info
+from segpipe.sources.identity import source_info, stamp
 from segpipe.sources.images import ImageFolder
 from segpipe.sources.video import VideoFile, unreadable_shard
 
 __all__ = ["Footage", "ImageFolder", "VideoFile", "discover", "open_shard", "plan", "shards_of_video"]
 
 
-def plan(job: Job, footage: Footage | None = None) -> list[Shard]:
+KnownShards = Callable[[SourceInfo, FileStamp], list[Shard] | None]
+"""The shards of a video as far as they are known without reading it, or None."""
+
+
+def plan(job: Job, footage: Footage | None = None, known: KnownShards | None = None) -> list[Shard]:
     """Every shard of the job's inputs, videos first. A video that can't be opened is a shard of one failed row."""
     footage = footage or discover(job.inputs)
     shards: list[Shard] = []
     for path in footage.videos:
-        shards += shards_of_video(path, job.sampling, job.store.frames_per_shard)
+        old = known(source_info(path, "video"), stamp(path)) if known else None
+        shards += old or shards_of_video(path, job.sampling, job.store.frames_per_shard)
     for folder, files in footage.images.items():
         shards += ImageFolder.at(folder, files).shards(job.store.frames_per_shard)
     return shards

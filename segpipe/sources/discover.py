@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from segpipe.errors import SourceError
 
+log = logging.getLogger(__name__)
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp"})
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".avi", ".ts", ".mts", ".m2ts", ".webm", ".mpg", ".mpeg", ".3gp", ".insv", ".360"}
@@ -62,9 +64,14 @@ def discover(inputs: tuple[str, ...] | list[str]) -> Footage:
 
 
 def _expand(text: str) -> list[Path]:
-    path = Path(text).expanduser()
-    if path.exists():
-        return [path]
+    if not text.strip():
+        raise SourceError("an input is empty: name a file, a folder or a pattern")
+    try:
+        path = Path(text).expanduser()
+        if path.exists():
+            return [path]
+    except (OSError, RuntimeError) as error:  # a name that is too long, a home that doesn't exist
+        raise SourceError(f"{text[:200]}: no such file or folder ({error})") from None
     if any(c in text for c in "*?["):
         matches = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]
         known = [m for m in matches if m.is_dir() or m.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES]
@@ -79,10 +86,10 @@ def _expand(text: str) -> list[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     """Every visible file below a folder, in order. Linked folders are not entered: they may lead in circles."""
 
-    def refuse(error: OSError) -> None:
-        raise SourceError(f"{error.filename}: the folder can't be read ({error.strerror})")
+    def tell(error: OSError) -> None:
+        log.warning("%s: this folder can't be read (%s) and is passed over", error.filename, error.strerror)
 
-    for place, folders, files in os.walk(folder, onerror=refuse):
+    for place, folders, files in os.walk(folder, onerror=tell):
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         yield from (Path(place) / f for f in sorted(files) if not f.startswith("."))
 

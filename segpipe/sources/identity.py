@@ -24,8 +24,11 @@ def printable_text(text: str) -> str:
 
 
 def stamp(path: Path) -> FileStamp:
-    """Size and modification time. Raises OSError where the file can't be read."""
-    status = path.stat()
+    """Size and modification time; both -1 where the file can't be reached (a broken link, say): reading it will tell."""
+    try:
+        status = path.stat()
+    except OSError:
+        return FileStamp(path.name, -1, -1)
     return FileStamp(path.name, status.st_size, status.st_mtime_ns)
 
 

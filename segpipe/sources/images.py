@@ -34,7 +34,7 @@ class ImageFolder:
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Shards of the files, in order of name."""
-        return image_shards(self.info, tuple(_stamp(f) for f in self.files), frames_per_shard)
+        return image_shards(self.info, tuple(stamp(f) for f in self.files), frames_per_shard)
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """Decode a shard's images; one that can't be read is a FrameFailure, never an exception."""
@@ -62,7 +62,9 @@ def read_image(path: Path) -> UInt8:
         return _read_with_opencv(path)
     except Image.DecompressionBombError as error:
         raise SourceError(f"too large to decode safely ({error})") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise nearly anything
         raise SourceError(f"can't be read as an image ({error or type(error).__name__})") from None
 
 
@@ -90,10 +92,3 @@ def image_shards(info: SourceInfo, files: tuple[FileStamp, ...], frames_per_shar
     """Cut a folder's files into shards, named after the files that they hold."""
     parts = [files[i : i + frames_per_shard] for i in range(0, len(files), frames_per_shard)]
     return [Shard(f"{info.source_id}-{files_digest(part)}", info, len(part), files=part) for part in parts]
-
-
-def _stamp(path: Path) -> FileStamp:
-    try:
-        return stamp(path)
-    except OSError:  # a broken link, or no permission: the failure is recorded when the file is read
-        return FileStamp(path.name, -1, -1)

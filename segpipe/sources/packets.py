@@ -25,7 +25,8 @@ class PacketIndex:
     `pts` int64 [N] in units of `time_base` seconds: the position in it is the `frame_index`. Packets that an edit list
     hides, and those before the first key frame, are not in it: no player shows them. `key_pts` and `key_dts` int64 [K]
     are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks.
-    `by_order`: the container (AVI) stores no presentation times, so pictures are counted instead of recognised.
+    `untimed`: the container (AVI) stores no presentation times, the places in the file stand for them; `by_order`: its pictures
+    may come in another order than their packets, so they are counted instead of recognised.
     """
 
     stream: int
@@ -36,6 +37,7 @@ class PacketIndex:
     start_s: float
     creation_time: str | None
     missing: str
+    untimed: bool
     by_order: bool
 
     @property
@@ -67,7 +69,9 @@ def _index(path: Path, size_bytes: int, mtime_ns: int) -> PacketIndex:
     try:
         with open_container(path) as container:
             return _read(container, size_bytes)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except SourceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a damaged file makes FFmpeg's binding raise nearly anything
         raise SourceError(f"can't be read as a video ({_plain(error)})") from None
 
 
@@ -85,18 +89,20 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     raise SourceError(f"holds no video stream (streams: {kinds})")
 
 
-def packet_time(packet: av.Packet[Any], by_order: bool) -> int | None:
+def packet_time(packet: av.Packet[Any], untimed: bool) -> int | None:
     """The presentation time of a packet, or its place in the file where presentation times don't exist."""
-    return packet.dts if by_order or packet.pts is None else packet.pts
+    return packet.dts if untimed or packet.pts is None else packet.pts
 
 
 def _read(container: av.container.InputContainer, size_bytes: int) -> PacketIndex:
     stream = video_stream(container)
+    if stream.codec_context is None:
+        raise SourceError("is coded in a way that no decoder here knows")
     shown, keys = [], []
-    stopped, by_order = "", container.format.name == "avi"
+    stopped, avi = "", container.format.name == "avi"
     try:
         for packet in container.demux(stream):
-            pts = packet_time(packet, by_order)
+            pts = packet_time(packet, avi)
             if pts is None or packet.size == 0:
                 continue
             if packet.is_keyframe:
@@ -109,6 +115,9 @@ def _read(container: av.container.InputContainer, size_bytes: int) -> PacketInde
         raise SourceError(stopped or f"holds no {'frames' if not shown else 'key frame, so nothing can be decoded'}")
     key_array = np.array(sorted(keys), np.int64)
     pts_array = np.sort(np.array(shown, np.int64))
+    by_order = avi and len(keys) < len(shown)
+    if by_order:
+        pts_array, key_array, stopped = _count_pictures(container, stream, pts_array)
     pts_array = pts_array[pts_array >= key_array[0, 0]]
     if not len(pts_array):
         raise SourceError("holds no frame that can be decoded: all come before the first key frame")
@@ -122,8 +131,29 @@ def _read(container: av.container.InputContainer, size_bytes: int) -> PacketInde
         start_s=start / av.time_base if start is not None else 0.0,
         creation_time=container.metadata.get("creation_time"),
         missing=stopped or _cut_off(stream, size_bytes),
+        untimed=avi,
         by_order=by_order,
     )
+
+
+def _count_pictures(
+    container: av.container.InputContainer, stream: av.VideoStream, places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """Decode a file whose pictures carry no times and may change their order: times and key frames of those that there are."""
+    container.seek(0)
+    keys = []
+    for packet in container.demux(stream):
+        try:
+            keys += [picture.key_frame for picture in stream.codec_context.decode(packet if packet.size else None)]
+        except av.error.FFmpegError:
+            continue
+    found = places[: len(keys)]
+    key_places = found[np.flatnonzero(keys[: len(found)])]
+    if not len(key_places):
+        raise SourceError("holds no frame that can be decoded")
+    lost = len(places) - len(found)
+    said = f"{lost} of {len(places)} frames can't be decoded" if lost else ""
+    return found, np.stack([key_places, key_places], axis=1), said
 
 
 def _cut_off(stream: av.VideoStream, size_bytes: int) -> str:

@@ -25,10 +25,13 @@ def nearest_to_rate(times_s: NDArray[np.float64], per_second: float) -> NDArray[
 
     Where the footage has fewer frames than asked for, all of them are taken, and none twice.
     """
-    count = int(np.floor((times_s[-1] - times_s[0]) * per_second + 0.5)) + 1
-    ideal = times_s[0] + np.arange(count) / per_second
-    after = np.searchsorted(times_s, ideal).clip(1, max(1, len(times_s) - 1))
     if len(times_s) == 1:
         return np.zeros(1, np.int64)
+    # Of the ideal times between two frames the first and the last are enough: those between choose the same frames. So the work
+    # grows with the frames, whatever the rate and however wild a jump in the times.
+    place = (times_s - times_s[0]) * per_second
+    ideal = times_s[0] + np.unique(np.concatenate([np.floor(place), np.ceil(place)])) / per_second
+    ideal = ideal[ideal <= times_s[-1] + 0.5 / per_second]
+    after = np.searchsorted(times_s, ideal).clip(1, len(times_s) - 1)
     before_is_nearer = ideal - times_s[after - 1] <= times_s[after] - ideal
     return np.unique(np.where(before_is_nearer, after - 1, after)).astype(np.int64)

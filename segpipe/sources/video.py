@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,33 +29,34 @@ class VideoFile:
 
     info: SourceInfo
     path: Path
+    stamp: FileStamp
     index: PacketIndex
     sampling: Sampling
     decode_threads: int = 1
 
     @classmethod
     def at(cls, path: Path, sampling: Sampling, decode_threads: int = 1) -> VideoFile:
-        return cls(source_info(path, "video"), path, packet_index(path), sampling, decode_threads)
+        before = stamp(path)  # before the index: what a copy adds while we read makes another stamp next time
+        return cls(source_info(path, "video"), path, before, packet_index(path), sampling, decode_threads)
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Ranges of the packet index that begin on key frames and hold about `frames_per_shard` wanted frames."""
         wanted = select(self.index, self.sampling)
         target = max(frames_per_shard, -(-len(wanted) // MAX_SHARDS))
-        files = (stamp(self.path),)
         cuts = [0]
-        for key in self.index.key_indices():
+        for key in [] if self.index.by_order else self.index.key_indices():
             if np.searchsorted(wanted, key) - np.searchsorted(wanted, cuts[-1]) >= target:
                 cuts.append(int(key))
         cuts.append(len(self.index.pts))
-        shards = [self._shard(wanted, a, b, files) for a, b in itertools.pairwise(cuts)]
+        shards = [self._shard(wanted, a, b) for a, b in itertools.pairwise(cuts)]
         shards = [s for s in shards if s.frame_count]
         if self.index.missing:
             shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
-        return shards
+        return [replace(s, siblings=len(shards)) for s in shards]
 
-    def _shard(self, wanted: NDArray[np.int64], start: int, stop: int, files: tuple[FileStamp, ...]) -> Shard:
+    def _shard(self, wanted: NDArray[np.int64], start: int, stop: int) -> Shard:
         count = int(np.searchsorted(wanted, stop) - np.searchsorted(wanted, start))
-        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, count, files, start, stop)
+        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, count, (self.stamp,), start, stop)
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
@@ -72,6 +73,8 @@ class VideoFile:
     def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""
         group = np.searchsorted(self.index.key_pts, self.index.pts[wanted], side="right") - 1
+        if self.index.by_order:
+            return [wanted]
         if self.sampling.keyframes:
             return [wanted[i : i + 1] for i in range(len(wanted))]
         return np.split(wanted, np.flatnonzero(np.diff(group) > 1) + 1)
@@ -81,7 +84,8 @@ class VideoFile:
     ) -> Iterator[Frame | FrameFailure]:
         decoder = _Decoder(container, stream, self.index)
         waiting = list(run[::-1])
-        for position, picture in decoder.pictures(int(run[0]), only_key=self.sampling.keyframes):
+        only_key = self.sampling.keyframes and not self.index.by_order
+        for position, picture in decoder.pictures(int(run[0]), only_key):
             while waiting and waiting[-1] < position:
                 yield FrameFailure(self._ref(waiting.pop()), decoder.reason())
             if not waiting:
@@ -123,8 +127,9 @@ class _Decoder:
 
     def pictures(self, first: int, only_key: bool) -> Iterator[tuple[int, av.VideoFrame]]:
         key = max(0, int(np.searchsorted(self.index.key_pts, self.index.pts[first], side="right")) - 1)
-        seen = int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
-        for packet in self._packets_from(key):
+        # Counting has to begin where the file does.
+        seen = -1 if self.index.by_order else int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
+        for packet in self._all_packets() if self.index.by_order else self._packets_from(key):
             try:
                 pictures = self.stream.codec_context.decode(packet)
                 if only_key and packet is not None:
@@ -143,12 +148,18 @@ class _Decoder:
     def _position(self, picture: av.VideoFrame, seen: int) -> int | None:
         if self.index.by_order:
             return seen + 1 if seen + 1 < len(self.index.pts) else None
-        if picture.pts is None:
+        time = picture.dts if self.index.untimed else picture.pts
+        if time is None:
             return None
-        place = int(np.searchsorted(self.index.pts, picture.pts))
+        place = int(np.searchsorted(self.index.pts, time))
         if place <= seen:  # a repeated time: the next of the same
             place = seen + 1
-        return place if place < len(self.index.pts) and self.index.pts[place] == picture.pts else None
+        return place if place < len(self.index.pts) and self.index.pts[place] == time else None
+
+    def _all_packets(self) -> Iterator[av.Packet[Any] | None]:
+        self.container.seek(0)
+        for packet in self.container.demux(self.stream):
+            yield packet if packet.size else None
 
     def _packets_from(self, key: int) -> Iterator[av.Packet[Any] | None]:
         """Packets from exactly that key frame on, then None to drain the decoder."""
@@ -160,7 +171,7 @@ class _Decoder:
             started = False
             try:
                 for packet in self.container.demux(self.stream):
-                    time = packet_time(packet, self.index.by_order)
+                    time = packet_time(packet, self.index.untimed)
                     started = started or (packet.is_keyframe and time == pts)
                     if started and packet.size:
                         yield packet
@@ -182,7 +193,7 @@ def upright_rgb(picture: av.VideoFrame) -> UInt8:
 
 def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable") -> Shard:
     """A shard of one failed row, for what can't be read at all."""
-    return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason)
+    return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1)
 
 
 def _microseconds(text: str | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ def exclusive(root: Path) -> Iterator[None]:
     with (root / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise DatasetError(f"{root}: the folder can't be locked ({error.strerror}); use a local disk") from None
             raise DatasetError(f"{root}: another run is writing to this dataset; wait for it, or write elsewhere") from None
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -10,58 +11,103 @@ from segpipe.sources.identity import printable_text
 from segpipe.sources.images import image_shards
 from segpipe.store.writer import ShardRecord, Store
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """`todo` shards in order; `frames_done` frames of the plan that the dataset holds already; `redone` shards that
-    were taken out because their files changed, or because failed ones were to be tried again."""
+    """`todo` shards in order; `frames_done` frames of the plan that the dataset holds already, `failed_before` of them
+    as failures."""
 
     todo: tuple[Shard, ...]
     frames_done: int
-    redone: int
+    failed_before: int
 
 
-def reconcile(store: Store, planned: list[Shard], retry_failed: bool) -> Pending:
-    """Compare the plan with the dataset, take out what is stale, and return what is left to do."""
-    by_source: dict[str, list[ShardRecord]] = defaultdict(list)
-    for record in store.records():
-        by_source[record.source.source_id].append(record)
+class Known:
+    """The dataset's shards by source, to plan against."""
+
+    def __init__(self, store: Store) -> None:
+        self.records: dict[str, list[ShardRecord]] = defaultdict(list)
+        for record in store.records():
+            self.records[record.source.source_id].append(record)
+
+    def video_shards(self, source: SourceInfo, now: FileStamp) -> list[Shard] | None:
+        """All shards of a video that is whole in the dataset without failures and unchanged on disk: it needn't be read again."""
+        records = self.records[source.source_id]
+        whole = records and len(records) == records[0].siblings and not any(r.failed for r in records)
+        whole = whole and not any(_changed(r.files[0], now) for r in records)
+        return [r.shard() for r in records] if whole else None
+
+
+def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bool) -> Pending:
+    """Compare the plan with the dataset, take out what is stale, and return what is left to do.
+
+    What is taken out is always in the returned plan. Rows of images that this run doesn't name, or
+    that have gone from the disk, stay.
+    """
     wanted: dict[str, list[Shard]] = defaultdict(list)
     for shard in planned:
         wanted[shard.source.source_id].append(shard)
     todo: list[Shard] = []
-    done = redone = 0
+    done = failed = 0
     for source_id, shards in wanted.items():
-        stamps = {printable_text(f.name): f for s in shards for f in s.files}
-        kept = []
-        for record in by_source[source_id]:
-            if _stale(record, stamps) or (retry_failed and record.failed) or _replanned(record, shards):
-                store.discard(record.name)
-                redone += 1
-            else:
-                kept.append(record)
-        left, have = _left(shards, kept, store.settings.frames_per_shard)
-        todo += left
-        done += have
-    return Pending(tuple(todo), done, redone)
+        records = known.records[source_id]
+        if shards[0].source.kind == "video":
+            kept = _keep_video(store, records, shards, retry_failed)
+            have = {r.name for r in kept}
+            todo += [] if _unreachable(shards, kept) else [s for s in shards if s.name not in have]
+            done += sum(r.frames for r in kept)
+            failed += sum(r.failed for r in kept)
+        else:
+            names = _keep_images(store, records, shards, retry_failed)
+            files = [f for s in shards for f in s.files]
+            new = tuple(f for f in files if printable_text(f.name) not in names)
+            todo += image_shards(shards[0].source, new, store.settings.frames_per_shard)
+            done += len(files) - len(new)
+            failed += sum(names.get(printable_text(f.name), False) for f in files)
+    return Pending(tuple(todo), done, failed)
 
 
-def _stale(record: ShardRecord, now: dict[str, FileStamp]) -> bool:
-    """A file that is there with another size or time than when the shard was written."""
-    return any(f.name in now and (now[f.name].size_bytes, now[f.name].mtime_ns) != (f.size_bytes, f.mtime_ns) for f in record.files)
+def _keep_video(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> list[ShardRecord]:
+    """A video's shards that stay. All go when the file changed; single ones when they are to be tried again."""
+    now, names = shards[0].files[0], {s.name for s in shards}
+    kept = []
+    for record in records:
+        replanned = record.name not in names and not _unreachable(shards, [record])
+        if _changed(record.files[0], now) or replanned or (retry_failed and record.failed and record.name in names):
+            store.discard(record.name)
+        else:
+            kept.append(record)
+    return kept
 
 
-def _replanned(record: ShardRecord, shards: list[Shard]) -> bool:
-    """A video's shard that the same file would no longer give (a newer FFmpeg that can read more of it, say)."""
-    return record.source.kind == "video" and record.name not in {s.name for s in shards}
+def _unreachable(shards: list[Shard], kept: list[ShardRecord]) -> bool:
+    """A video that can't be opened now, but could when its shards were written, and hasn't changed: a drive or a network that is
+    away for a moment must not cost what was done."""
+    away = all(s.unreadable for s in shards) and any(r.frames > r.failed for r in kept)
+    if away:
+        log.warning("%s: can't be opened now (%s); its rows stay", shards[0].source.uri, shards[0].unreadable)
+    return away
 
 
-def _left(shards: list[Shard], kept: list[ShardRecord], frames_per_shard: int) -> tuple[list[Shard], int]:
-    if shards[0].source.kind == "video":
-        names = {r.name for r in kept}
-        return [s for s in shards if s.name not in names], sum(s.frame_count for s in shards if s.name in names)
-    have = {f.name for r in kept for f in r.files}
-    files = [f for s in shards for f in s.files]
-    new = tuple(f for f in files if printable_text(f.name) not in have)
-    source: SourceInfo = shards[0].source
-    return image_shards(source, new, frames_per_shard), len(files) - len(new)
+def _keep_images(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> dict[str, bool]:
+    """Names of the folder's images that stay in the dataset, each with whether it had failed."""
+    now = {printable_text(f.name): f for s in shards for f in s.files}
+    kept: dict[str, bool] = {}
+    for record in records:
+        failed = set(record.failed_files)
+        stay = [
+            f.name
+            for f in record.files
+            if f.name not in now or not (_changed(f, now[f.name]) or (retry_failed and f.name in failed))
+        ]
+        if len(stay) < len(record.files):
+            store.keep_only(record, stay)
+        kept |= {name: name in failed for name in stay}
+    return kept
+
+
+def _changed(then: FileStamp, now: FileStamp) -> bool:
+    """Another size or time than when the shard was written; a file that can't be reached now hasn't changed."""
+    return now.size_bytes >= 0 and (now.size_bytes, now.mtime_ns) != (then.size_bytes, then.mtime_ns)

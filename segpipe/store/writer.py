@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
 from segpipe.frames import FileStamp, FrameFailure, FrameResult, Shard, SourceInfo
 from segpipe.models.spec import ClassInfo
-from segpipe.sources.identity import printable_text
+from segpipe.sources.identity import files_digest, image_frame_id, printable_text
 from segpipe.store.files import ASIDE, aside, publish
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
 from segpipe.store.rows import RowBuffer
@@ -38,10 +42,12 @@ class ShardRecord:
     failed: int
     start: int = 0
     stop: int = 0
+    siblings: int = 0
+    failed_files: tuple[str, ...] = ()
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
-        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop)
+        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings)
 
 
 class Store:
@@ -70,12 +76,13 @@ class Store:
         self.check(manifest, replace)
         there = read_manifest(self.root)
         if there is not None and there != manifest:
-            (self.root / FILE).unlink()
+            # The old manifest stays until all is gone: a run that is killed here leaves a dataset that says what it was.
             for table in reversed(COMMIT_ORDER):
                 shutil.rmtree(self.root / table, ignore_errors=True)
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_manifest(self.root, manifest)
         for table in TABLES:
             (self.root / table).mkdir(parents=True, exist_ok=True)
-        write_manifest(self.root, manifest)
         self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
@@ -94,6 +101,23 @@ class Store:
         for table in reversed(COMMIT_ORDER):
             self.path(table, shard_name).unlink(missing_ok=True)
 
+    def keep_only(self, record: ShardRecord, names: list[str]) -> None:
+        """Take images out of a shard: its other rows move into a shard of their own."""
+        if not names:
+            self.discard(record.name)
+            return
+        files = tuple(f for f in record.files if f.name in set(names))
+        shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files)
+        ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
+        failed = [n for n in record.failed_files if n in set(names)]
+        writer = ShardWriter(self, shard)
+        with writer:
+            for table in TABLES:
+                rows = pq.read_table(self.path(table, record.name), partitioning=None)
+                writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
+            writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
+            self.discard(record.name)  # before the new one is whole: rows may be computed again, but never be there twice
+
     def writer(self, shard: Shard) -> ShardWriter:
         """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise."""
         return ShardWriter(self, shard)
@@ -106,9 +130,18 @@ class ShardWriter:
         self.store, self.shard = store, shard
         self.buffer = RowBuffer(store.classes)
         self.frames = self.failed = 0
+        self.failed_files: list[str] = []
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> ShardWriter:
+        try:
+            self._open()
+        except BaseException:
+            self._drop()
+            raise
+        return self
+
+    def _open(self) -> None:
         for table in TABLES:
             schema = TABLES[table].with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
             self._writers[table] = pq.ParquetWriter(
@@ -116,18 +149,24 @@ class ShardWriter:
                 compression_level=self.store.settings.compression_level,
                 use_dictionary=[c for c in schema.names if c in _DICTIONARY],
             )  # fmt: skip
-        return self
 
     def add(self, item: FrameResult | FrameFailure) -> None:
         """Add a frame's rows."""
         if isinstance(item, FrameFailure):
             self.failed += 1
+            if self.shard.source.kind == "images":
+                self.failed_files.append(printable_text(item.ref.uri.rpartition(os.sep)[2]))
             self.buffer.add_failure(item)
         else:
             self.buffer.add(item)
         self.frames += 1
         if len(self.buffer) >= ROWS_AT_ONCE:
             self._flush()
+
+    def copy(self, table: str, rows: pa.Table) -> None:
+        """Add rows of a table as they are."""
+        if rows.num_rows:
+            self._writers[table].write_table(rows.cast(TABLES[table]))
 
     def _flush(self) -> None:
         for table, rows in self.buffer.tables().items():
@@ -146,7 +185,7 @@ class ShardWriter:
 
     def _commit(self) -> None:
         self._flush()
-        record = json.dumps(_record(self.shard, self.frames, self.failed))
+        record = json.dumps(_record(self))
         self._writers["frames"].add_key_value_metadata({_SHARD_KEY.decode(): record})
         for writer in self._writers.values():
             writer.close()
@@ -155,17 +194,24 @@ class ShardWriter:
 
     def _drop(self) -> None:
         for table, writer in self._writers.items():
-            writer.close()
+            with contextlib.suppress(Exception):  # on a full disk closing fails too, and the file has to go all the more
+                writer.close()
             aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)
 
 
-def _record(shard: Shard, frames: int, failed: int) -> dict[str, Any]:
-    source = asdict(shard.source) | {"uri": printable_text(shard.source.uri)}
-    files = [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files]
+def _record(writer: ShardWriter) -> dict[str, Any]:
+    shard = writer.shard
     return {
-        "name": shard.name, "source": source, "files": files, "frames": frames, "failed": failed,
-        "start": shard.start, "stop": shard.stop,
-    }  # fmt: skip
+        "name": shard.name,
+        "source": asdict(shard.source) | {"uri": printable_text(shard.source.uri)},
+        "files": [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files],
+        "frames": writer.frames,
+        "failed": writer.failed,
+        "start": shard.start,
+        "stop": shard.stop,
+        "siblings": shard.siblings,
+        "failed_files": writer.failed_files,
+    }
 
 
 def read_record(path: Path) -> ShardRecord:
@@ -174,14 +220,16 @@ def read_record(path: Path) -> ShardRecord:
         metadata = pq.read_metadata(path).metadata or {}
         content = json.loads(metadata[_SHARD_KEY])
         files = tuple(FileStamp(*f) for f in content["files"])
-        return ShardRecord(**(content | {"source": SourceInfo(**content["source"]), "files": files}))
+        failed_files = tuple(content["failed_files"])
+        return ShardRecord(**(content | {"source": SourceInfo(**content["source"]), "files": files, "failed_files": failed_files}))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None
 
 
 def _foreign(root: Path) -> bool:
+    """Whether a folder without a manifest holds anything: nothing of a user's must be taken for ours."""
     if not root.exists():
         return False
     if not root.is_dir():
         raise DatasetError(f"{root}: not a folder; name a folder for the dataset")
-    return any(p.name not in {".lock", *TABLES} and not p.name.endswith(ASIDE) for p in root.iterdir())
+    return any(p.name not in {".lock", FILE + ASIDE} for p in root.iterdir())
