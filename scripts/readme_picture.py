@@ -9,7 +9,7 @@ import cv2
 from segpipe.report.overlay import blend, legend_classes, segmented, source_ids, with_legend
 from segpipe.store import open_dataset
 
-SECOND = 12.0
+SECOND = 3.0
 
 
 def main() -> None:
