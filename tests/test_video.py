@@ -138,17 +138,17 @@ def test_shards_grow_with_long_videos(tmp_path: Path) -> None:
 
 def test_keyframes_are_read_without_decoding_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = VideoFile.at(make_video(tmp_path / "clip.mp4"), Sampling(keyframes=True))
-    from segpipe.sources import video as module
+    from segpipe.sources import decoder as module
 
     sent = []
-    original = module._Decoder._packets_from
+    original = module.Decoder._packets_from
 
     def counting(self: object, key: int):  # type: ignore[no-untyped-def]
         for packet in original(self, key):
             sent.append(packet)
             yield packet
 
-    monkeypatch.setattr(module._Decoder, "_packets_from", counting)
+    monkeypatch.setattr(module.Decoder, "_packets_from", counting)
     frames = [f for s in video.shards(100) for f in video.frames(s)]
     assert len(sent) == len(frames) == len(video.index.key_indices())
 

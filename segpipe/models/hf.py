@@ -84,7 +84,7 @@ def preprocessing_of(settings: dict[str, Any], source: str) -> Preprocessing:
     kind = _RESAMPLE.get(2 if resample is None else int(resample))
     if kind is None:
         raise ModelError(f"{source}: its preprocessing resamples in a way that isn't supported ({resample})")
-    fields: dict[str, Any] = {"library": "torchvision", "interpolation": kind}
+    fields: dict[str, Any] = {"backend": "torchvision", "interpolation": kind}
     size = settings.get("size") or {}
     if settings.get("do_resize"):
         if {"height", "width"} <= size.keys():

@@ -26,7 +26,7 @@ class Preprocessing:
 
     Size: exactly `height` x `width`, or the shorter edge to `shortest_edge` (the longer at most `longest_edge`), or
     the frame's own; then both edges to a multiple of `multiple_of` (`rounding` nearest or up), which changes the
-    aspect a little. Then a central crop, then zero padding to the right and below. `library` names whose resize the
+    aspect a little. Then a central crop, then zero padding to the right and below. `backend` names whose resize the
     model was trained with: OpenCV's, or torchvision's antialiased one, which is Pillow's.
     Normalisation is (pixel * scale - mean) / std.
     """
@@ -38,7 +38,7 @@ class Preprocessing:
     multiple_of: int = 1
     rounding: Literal["nearest", "up"] = "nearest"
     interpolation: Interpolation = "linear"
-    library: Literal["opencv", "torchvision"] = "opencv"
+    backend: Literal["opencv", "torchvision"] = "opencv"
     crop_height: int | None = None
     crop_width: int | None = None
     pad_height: int | None = None
@@ -48,7 +48,7 @@ class Preprocessing:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, allowed in (("interpolation", _OPENCV), ("library", ("opencv", "torchvision")), ("rounding", ("nearest", "up"))):
+        for name, allowed in (("interpolation", _OPENCV), ("backend", ("opencv", "torchvision")), ("rounding", ("nearest", "up"))):
             if getattr(self, name) not in allowed:
                 raise ModelError(f"preprocessing: {name} {getattr(self, name)!r}; allowed are {', '.join(allowed)}")
         if self.multiple_of < 1 or any(len(v) != 3 for v in (self.mean, self.std)) or 0 in self.std:
@@ -89,7 +89,7 @@ class Preprocessing:
         return pixels, View(height, width, scale_y, scale_x, -top, -left, y0, x0, y1, x1)
 
     def _resize(self, rgb: UInt8, height: int, width: int) -> UInt8:
-        if self.library == "opencv":
+        if self.backend == "opencv":
             return cv2.resize(rgb, (width, height), interpolation=_OPENCV[self.interpolation])  # type: ignore[return-value]
         import torch
         from torchvision.transforms import InterpolationMode

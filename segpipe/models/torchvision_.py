@@ -41,7 +41,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
             module.load_state_dict(state, strict=True)
         except RuntimeError as error:
             raise ModelError(f"{source}: the weights don't fit {name} ({' '.join(str(error).split())[:200]})") from None
-    prep = Preprocessing(shortest_edge=RESIZE_EDGE, library="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD, scale=1 / 255)
+    prep = Preprocessing(shortest_edge=RESIZE_EDGE, backend="torchvision", mean=IMAGENET_MEAN, std=IMAGENET_STD, scale=1 / 255)
     classes = tuple(ClassInfo(i, n.strip("_"), colour_of(i, n.strip("_"))) for i, n in enumerate(names))
     spec = ModelSpec(source, digest, classes, prep, trained=trained)
     return TorchSegmenter(module, spec, lambda m, x: m(x)["out"])

@@ -19,7 +19,7 @@ from segpipe.models.spec import ClassInfo
 from segpipe.sources import open_shard
 from segpipe.sources.identity import stamp
 from segpipe.store.dataset import Dataset, mask_of
-from segpipe.store.writer import ShardRecord
+from segpipe.store.records import ShardRecord
 
 OPACITY = 0.5
 SLIDE_S = 0.5

@@ -12,7 +12,7 @@ from segpipe.frames import Frame, UInt8
 from segpipe.report.overlay import blend, check_footage, legend_classes, masks_of, with_legend
 from segpipe.sources import open_shard
 from segpipe.store.dataset import Dataset
-from segpipe.store.writer import read_record
+from segpipe.store.records import read_record
 
 MAX_WIDTH = 960
 

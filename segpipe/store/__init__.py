@@ -5,6 +5,7 @@ from __future__ import annotations
 from segpipe.store.dataset import Dataset, open_dataset
 from segpipe.store.files import exclusive
 from segpipe.store.manifest import make_manifest
-from segpipe.store.writer import ShardRecord, Store
+from segpipe.store.records import ShardRecord
+from segpipe.store.writer import Store
 
 __all__ = ["Dataset", "ShardRecord", "Store", "exclusive", "make_manifest", "open_dataset"]

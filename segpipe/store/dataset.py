@@ -14,8 +14,8 @@ from segpipe import masks
 from segpipe.errors import DatasetError
 from segpipe.frames import UInt8
 from segpipe.store.manifest import FILE, classes_of, read_manifest
+from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.schema import TABLES
-from segpipe.store.writer import ShardRecord, read_record
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.sources.identity import printable_text
 from segpipe.sources.images import image_shards
-from segpipe.store.writer import ShardRecord, Store
+from segpipe.store.records import ShardRecord
+from segpipe.store.writer import Store
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,37 +15,18 @@ import pyarrow.parquet as pq
 
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
-from segpipe.frames import FileStamp, FrameFailure, FrameResult, Shard, SourceInfo
+from segpipe.frames import FrameFailure, FrameResult, Shard
 from segpipe.models.spec import ClassInfo
 from segpipe.sources.identity import files_digest, image_frame_id, printable_text
 from segpipe.store.files import ASIDE, aside, publish
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
+from segpipe.store.records import SHARD_KEY, ShardRecord, read_record, record_text
 from segpipe.store.rows import RowBuffer
 from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
 
 ROWS_AT_ONCE = 64
 """Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
-_SHARD_KEY = b"segpipe.shard"
 _DICTIONARY = ["source_id", "class_name", "status", "error", "uri", "timestamp_source"]
-
-
-@dataclass(frozen=True, slots=True)
-class ShardRecord:
-    """What a committed shard tells of itself, from the footer of its `frames` file."""
-
-    name: str
-    source: SourceInfo
-    files: tuple[FileStamp, ...]
-    frames: int
-    failed: int
-    start: int = 0
-    stop: int = 0
-    siblings: int = 0
-    failed_files: tuple[str, ...] = ()
-
-    def shard(self) -> Shard:
-        """The shard behind the record, to decode its frames again."""
-        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings)
 
 
 class Store:
@@ -185,8 +164,8 @@ class ShardWriter:
 
     def _commit(self) -> None:
         self._flush()
-        record = json.dumps(_record(self))
-        self._writers["frames"].add_key_value_metadata({_SHARD_KEY.decode(): record})
+        record = record_text(self.shard, self.frames, self.failed, self.failed_files)
+        self._writers["frames"].add_key_value_metadata({SHARD_KEY: record})
         for writer in self._writers.values():
             writer.close()
         for table in COMMIT_ORDER:
@@ -197,33 +176,6 @@ class ShardWriter:
             with contextlib.suppress(Exception):  # on a full disk closing fails too, and the file has to go all the more
                 writer.close()
             aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)
-
-
-def _record(writer: ShardWriter) -> dict[str, Any]:
-    shard = writer.shard
-    return {
-        "name": shard.name,
-        "source": asdict(shard.source) | {"uri": printable_text(shard.source.uri)},
-        "files": [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files],
-        "frames": writer.frames,
-        "failed": writer.failed,
-        "start": shard.start,
-        "stop": shard.stop,
-        "siblings": shard.siblings,
-        "failed_files": writer.failed_files,
-    }
-
-
-def read_record(path: Path) -> ShardRecord:
-    """A shard's record from its `frames` file. Raises DatasetError where it has none or is broken."""
-    try:
-        metadata = pq.read_metadata(path).metadata or {}
-        content = json.loads(metadata[_SHARD_KEY])
-        files = tuple(FileStamp(*f) for f in content["files"])
-        failed_files = tuple(content["failed_files"])
-        return ShardRecord(**(content | {"source": SourceInfo(**content["source"]), "files": files, "failed_files": failed_files}))
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None
 
 
 def _foreign(root: Path) -> bool:
