@@ -129,6 +129,6 @@ def _traffic(rng: np.random.Generator) -> list[Thing]:
     crossing_s = travelled(STOP_AT_S) + CROSSING_M
     start = STOP_AT_S - 1.0  # steps off the kerb while the camera brakes
     crossing = Thing("pedestrian", crossing_s, 4.6 + 1.8 * start, 0.4, 0.6, 1.75, 5, 0.0, -1.8)
-    riders = [Thing("bicyclist", 34.0 + 120 * i, 2.9, 1.7, 0.6, 1.75, int(rng.integers(99)), 4.5) for i in range(3)]
+    riders = [Thing("bicyclist", 34.0 + 120 * i, 4.35, 1.7, 0.6, 1.75, int(rng.integers(99)), 4.5) for i in range(3)]
     ahead = Thing("car", 26.0, 1.6, 4.4, 1.8, 1.45, 17, CRUISE + 1.5)
     return [*oncoming, crossing, *riders, ahead]
