@@ -54,10 +54,11 @@ def read_image(path: Path) -> UInt8:
     dropped. Of a file with several pictures the first is taken. Raises SourceError where the file can't be read whole.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image.load()
-            return _upright_rgb(image)
+            with Image.open(path) as image:
+                image.load()
+                return _upright_rgb(image)
     except UnidentifiedImageError:
         return _read_with_opencv(path)
     except Image.DecompressionBombError as error:
