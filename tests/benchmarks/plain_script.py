@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -11,11 +13,9 @@ import segmentation_models_pytorch as smp
 import torch
 
 
-def segment_video(video: Path, weights: Path, out: Path, frames: int, names: list[str]) -> list[np.ndarray]:
-    """Masks as PNG and class shares as CSV in `out`; returns the label maps uint8 [H, W]."""
-    model = smp.from_pretrained(str(weights)).eval()
+def segment_video(model: torch.nn.Module, video: Path, out: Path, frames: int, names: list[str]) -> None:
+    """Masks as PNG and class shares as CSV in `out`."""
     reader = cv2.VideoCapture(str(video))
-    kept = []
     with (out / "classes.csv").open("w", newline="") as file, torch.no_grad():
         table = csv.writer(file)
         table.writerow(["frame", "time_s", "class", "fraction", "confidence"])
@@ -40,5 +40,11 @@ def segment_video(video: Path, weights: Path, out: Path, frames: int, names: lis
                 inside = labels_array == k
                 if inside.any():
                     table.writerow([number, time_s, name, inside.mean(), confidence_array[inside].mean()])
-            kept.append(labels_array)
-    return kept
+
+
+if __name__ == "__main__":
+    clip, weights, folder, count, *class_names = sys.argv[1:]
+    network = smp.from_pretrained(weights).eval()
+    began = time.perf_counter()
+    segment_video(network, Path(clip), Path(folder), int(count), class_names)
+    print(time.perf_counter() - began)
