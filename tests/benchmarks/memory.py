@@ -44,6 +44,8 @@ def loop_clip(clip: Path, out: Path, seconds: float) -> int:
                 for packet in source.demux(stream):
                     if packet.size == 0:
                         continue
+                    if float((packet.dts + offset) * stream.time_base) >= seconds:
+                        return frames
                     last = max(last, packet.pts + packet.duration)
                     packet.pts += offset
                     packet.dts += offset
@@ -51,8 +53,6 @@ def loop_clip(clip: Path, out: Path, seconds: float) -> int:
                     sink.mux(packet)
                     frames += 1
                 offset += last
-                if float(offset * stream.time_base) >= seconds:
-                    return frames
 
 
 def run(clip: Path, seconds: float, model: str, folder: Path) -> Peak:
