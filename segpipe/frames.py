@@ -63,7 +63,8 @@ class FrameRef:
     """Which frame this is. `frame_id` is the primary key of all tables.
 
     `frame_index` is the position in the video's packet index and `pts_s` its presentation time in seconds; both are
-    None for images, which have no place in a stream. `start_s` is the first presentation time of the stream.
+    None for images, which have no place in a stream. `timestamp_us` is UTC in
+    microseconds since 1970 where the source knows its start, and `timestamp_source` says from where.
     """
 
     frame_id: str
