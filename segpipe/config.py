@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from segpipe.errors import ConfigError
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -127,32 +130,43 @@ def _value(text: str, value: str) -> Any:
 
 def make_job(content: dict[str, Any], origin: str = "the job") -> Job:
     """Validate a mapping. Raises ConfigError with one line that names each wrong key and what is allowed there."""
+    return validated(Job, content, origin)
+
+
+def validated(kind: type[Model], content: dict[str, Any], origin: str) -> Model:
+    """A mapping as a model of settings. Raises ConfigError with one line that names each wrong key."""
     try:
-        return Job.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {explain(error)}") from None
+        raise ConfigError(f"{origin}: {explain(error, kind)}") from None
 
 
-def explain(error: ValidationError) -> str:
+def explain(error: ValidationError, kind: type[BaseModel]) -> str:
     """A pydantic error as one line: each place, what is wrong there, and the keys that are allowed."""
     parts = []
     for item in error.errors(include_url=False):
         place = ".".join(str(p) for p in item["loc"]) or "job"
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key '{place}' (allowed there: {', '.join(_allowed(item['loc'][:-1]))})")
+            parts.append(f"unknown key '{place}' (allowed there: {', '.join(_allowed(kind, item['loc'][:-1]))})")
         elif item["type"] == "model_type":
-            parts.append(f"{place}: a group of keys is needed ({', '.join(_allowed(item['loc']))}; found {item['input']!r})")
+            parts.append(f"{place}: a group of keys is needed ({', '.join(_allowed(kind, item['loc']))}; found {item['input']!r})")
         else:
             given = "" if item["type"] == "missing" else f" (found {item['input']!r})"
             parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{given}")
     return "; ".join(parts)
 
 
-def _allowed(place: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Job
+def _allowed(kind: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:
+    """The keys of the group at a place; positions in lists are passed over."""
+    model = kind
     for name in place:
-        inner = model.model_fields[str(name)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        if isinstance(name, int):
+            continue
+        inner: Any = model.model_fields[name].annotation
+        for argument in (inner, *get_args(inner)):
+            if isinstance(argument, type) and issubclass(argument, BaseModel):
+                model = argument
+                break
+        else:
             return []
-        model = inner
     return list(model.model_fields)

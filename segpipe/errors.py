@@ -4,8 +4,9 @@
     ├── ConfigError              2   the job, a key, a value or a flag is wrong
     ├── SourceError              3   an input is missing, empty or can't be read
     ├── ModelError               4   a model can't be loaded or doesn't fit
-    └── DatasetError             5   an output folder is not a dataset, or is another one
-        └── DatasetMismatch      5   the dataset there was made with other settings
+    ├── DatasetError             5   an output folder is not a dataset, or is another one
+    │   └── DatasetMismatch      5   the dataset there was made with other settings
+    └── TrainingError            7   a training run can't start, go on or finish
 
 A message says what was found, what is allowed and what to do. Exit code 6 (`EXIT_SOME_FAILED`) is no error of this
 tree: the run finished and some frames are rows with `status = 'error'`. Ctrl-C exits with 130.
@@ -50,6 +51,12 @@ class DatasetError(SegpipeError):
 
 class DatasetMismatch(DatasetError):
     """The dataset was made with other settings than this job's."""
+
+
+class TrainingError(SegpipeError):
+    """A training run can't start, go on or finish: not enough memory, a loss that is no number, another run's checkpoint."""
+
+    exit_code = 7
 
 
 def one_line(error: BaseException) -> str:

@@ -13,7 +13,8 @@ from segpipe.errors import EXIT_INTERRUPTED, SegpipeError
 
 _EXITS = """exit codes:
   0 done   1 a shard or something unexpected failed   2 wrong usage or config   3 input missing or unreadable
-  4 model   5 dataset   6 done, but some frames failed (rows with status 'error')   130 interrupted"""
+  4 model   5 dataset   6 done, but some frames failed (rows with status 'error')
+  7 training   130 interrupted"""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ class Loader:
 
 LOADERS = (
     Loader("builtin", "builtin:street", "embedded in segpipe: no download, no network"),
-    Loader("smp", "smp:ID or smp:./folder", "segmentation-models-pytorch: hub id, or a folder of save_pretrained"),
+    Loader("smp", "smp:ID or smp:./folder", "segmentation-models-pytorch: hub id, or a folder of save_pretrained or of segpipe train"),
     Loader("hf", "hf:ID or hf:./folder", "transformers: semantic and universal segmentation (extra 'hf')"),
     Loader("torchvision", "torchvision:NAME", "torchvision's segmentation models; ?weights=FILE for your own weights"),
     Loader("fake", "fake:", "no network: nearest colour; for tests and dry runs"),
@@ -47,6 +47,8 @@ def load(source: str, allow_untrained: bool = False) -> Segmenter:
     A model of which some weights were never trained is refused, unless `allow_untrained`; then it says so in the log.
     """
     scheme, colon, name = source.partition(":")
+    if not colon and (Path(source).expanduser() / "config.json").is_file():  # a folder that `segpipe train` wrote
+        scheme, colon, name = "smp", ":", source
     if not colon or scheme not in {loader.scheme for loader in LOADERS}:
         examples = ", ".join(loader.example for loader in LOADERS)
         raise ModelError(f"{source!r} is no model URI; allowed are {examples}")

@@ -8,12 +8,12 @@ own normalisation.
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 from segpipe.errors import ModelError
 from segpipe.models.colours import colour_of
+from segpipe.models.kinds import OWN, SMP_ARCHITECTURES, build_kind
 from segpipe.models.hub import model_folder, weights_in
 from segpipe.models.preprocess import Preprocessing
 from segpipe.models.spec import ClassInfo, ModelSpec, Segmenter, file_digest
@@ -30,19 +30,19 @@ def load(source: str, name: str) -> Segmenter:
 
 def load_folder(source: str, folder: Path) -> Segmenter:
     """Load a folder that segmentation-models-pytorch saved."""
-    import segmentation_models_pytorch as library
     from safetensors.torch import load_file
 
     config = _json(folder / "config.json", source)
     weights = weights_in(folder, source)
     kind = config.pop("_model_class", None)
-    if not isinstance(kind, str) or not hasattr(library, kind):
-        raise ModelError(f"{source}: {folder / 'config.json'} names no architecture of segmentation-models-pytorch ({kind!r})")
+    if kind not in {*SMP_ARCHITECTURES, *OWN}:
+        raise ModelError(
+            f"{source}: {folder / 'config.json'} names no architecture of segmentation-models-pytorch ({kind!r}); "
+            f"allowed are {', '.join((*SMP_ARCHITECTURES, *OWN))}"
+        )
     arguments = {k: v for k, v in config.items() if not k.startswith("_")}
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = getattr(library, kind)(**{**arguments, "encoder_weights": None})
+        module = build_kind(kind, arguments)
         state = load_file(weights[0])
         module.load_state_dict(state, strict=True)
     except Exception as error:  # the library and safetensors raise many kinds for a config or weights that don't fit

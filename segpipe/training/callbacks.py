@@ -1,0 +1,66 @@
+"""What watches a training run: its history with curves, the average of its weights."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from segpipe.store.files import aside, publish
+
+
+def moving_average(decay: float) -> WeightAveraging:
+    """Lightning's exponential moving average of weights and buffers: what is validated, checkpointed and kept."""
+    return WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+
+class History(Callback):
+    """One row for each epoch, in `history.csv`, and the curves drawn from it; a resumed run goes on with the rows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows: list[dict[str, float]] = []
+        self.seconds = 0.0
+        self._since = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.seconds = list(state_dict["rows"]), float(state_dict["seconds"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds += time.monotonic() - self._since
+        self._since = time.monotonic()
+        row: dict[str, float] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": round(self.seconds, 1)}
+        validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
+        for name, value in trainer.callback_metrics.items():
+            if name.endswith("_step") or name == "train/loss" or (name.startswith("val/") and not validated):
+                continue
+            row[name.removesuffix("_epoch")] = float(value)
+        row["rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self.write(draw=validated)
+
+    def write(self, draw: bool = True) -> None:
+        """Write `history.csv` and `curves.png`."""
+        from segpipe.training.curves import draw_curves
+
+        columns = list(dict.fromkeys(k for row in self.rows for k in row))
+        path = self.folder / "history.csv"
+        with aside(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        publish(path)
+        if draw:
+            draw_curves(self.rows, self.folder / "curves.png")
