@@ -26,11 +26,11 @@ $(BIN)/python:
 	@touch $@
 
 .venv/test: .venv/base
-	$(INSTALL) -e '.[flows,hf,test]'
+	$(INSTALL) -e '.[flows,hf,train,export,test]'
 	@touch $@
 
 .venv/check: .venv/test
-	$(INSTALL) -e '.[flows,hf,test,check]'
+	$(INSTALL) -e '.[flows,hf,train,export,test,check]'
 	@touch $@
 
 demo: .venv/base

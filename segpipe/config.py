@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from segpipe.errors import ConfigError
 
-
 Model = TypeVar("Model", bound=BaseModel)
 
 

@@ -7,6 +7,7 @@ common name that lets statistics of models with different classes be compared.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,8 @@ from segpipe.frames import VOID, UInt8
 
 BUILTIN = Path(__file__).parent / "taxonomies"
 COMMON = (
-    "sky", "building", "fence", "pole", "road", "sidewalk", "vegetation", "terrain", "sign", "vehicle", "person", "cyclist", "other",
+    "sky", "building", "fence", "pole", "road", "sidewalk", "vegetation", "terrain", "sign", "vehicle", "person", "cyclist",
+    "other",
 )  # fmt: skip
 """The common names. `building` holds walls and bridges, `sign` traffic lights, `cyclist` two-wheelers and their riders."""
 Colour = tuple[int, int, int]
@@ -54,12 +56,17 @@ class Taxonomy:
         """A taxonomy with classes put together or ignored: `{"pole": "ignore", "bus": "car"}`. Raises ConfigError."""
         wrong = [n for pair in remap.items() for n in pair if n not in {*self.names, "ignore"}]
         if wrong or "ignore" in remap:
-            raise ConfigError(f"remap: {', '.join(wrong) or 'ignore'}; allowed are {', '.join(self.names)}, and 'ignore' as a target")
+            raise ConfigError(
+                f"remap: {', '.join(wrong) or 'ignore'}; allowed are {', '.join(self.names)}, and 'ignore' as a target"
+            )
         ends = {c.name: remap.get(c.name, c.name) for c in self.classes}
         if chained := sorted({t for t in remap.values() if t in remap}):
             raise ConfigError(f"remap: {', '.join(chained)} is itself mapped away; name the last class at once")
         kept = [c for c in self.classes if ends[c.name] == c.name]
-        codes = {c.name: [d.colour if self.encoding == "colour" else d.values for d in self.classes if ends[d.name] == c.name] for c in kept}
+        codes = {
+            c.name: [d.colour if self.encoding == "colour" else d.values for d in self.classes if ends[d.name] == c.name]
+            for c in kept
+        }
         gone = [d for d in self.classes if ends[d.name] == "ignore"]
         if self.encoding == "colour":
             if any(len(v) > 1 for v in codes.values()):
@@ -75,7 +82,9 @@ class Taxonomy:
         """
         if self.encoding == "index":
             if label.ndim != 2:
-                raise SourceError(f"{origin}: a colour picture of shape {label.shape}, but {self.name} wants one value for each pixel")
+                raise SourceError(
+                    f"{origin}: a colour picture of shape {label.shape}, but {self.name} wants one value for each pixel"
+                )
             found = _value_table(self)[label]
         else:
             if label.ndim != 3:
@@ -130,6 +139,33 @@ def load_taxonomy(name: str) -> Taxonomy:
     return _parse(read_yaml(path), str(path), path.stem)
 
 
+def taxonomy_of_folder(root: Path, name: str | None, layout: str = "folders") -> Taxonomy:
+    """The taxonomy of labelled data: the one named, else the layout's, else `taxonomy.yaml` in the folder, else
+    `classes.json` there or above it (CamVid's form, and the sample drive's). Raises ConfigError where there is none."""
+    if name or layout in taxonomy_names():
+        return load_taxonomy(name or layout)
+    if (root / "taxonomy.yaml").is_file():
+        return load_taxonomy(str(root / "taxonomy.yaml"))
+    for file in (root / "classes.json", root.parent / "classes.json"):
+        if file.is_file():
+            return _from_json(file)
+    raise ConfigError(f"{root}: nothing says what its labels mean; give --taxonomy: a YAML file or {', '.join(taxonomy_names())}")
+
+
+def _from_json(file: Path) -> Taxonomy:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        entries = [
+            {"name": c["name"], "value": c["id"], "common": crosswalk().get(c["name"].lower(), "other")} for c in content["classes"]
+        ]
+        ignored = sorted({int(content["ignore_index"]), VOID})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{file}: wants {{'ignore_index': n, 'classes': [{{'id': n, 'name': …}}]}} ({error!r})") from None
+    camvid = {c.name: c.colour for c in load_taxonomy("camvid").classes}
+    entries = [{**e, "colour": camvid[e["name"]]} if e["name"] in camvid else e for e in entries]
+    return _parse({"ignore": ignored, "classes": entries}, str(file), file.parent.name)
+
+
 def _parse(content: dict[str, Any], origin: str, name: str) -> Taxonomy:
     encoding = content.get("encoding", "index")
     if extra := set(content) - {"encoding", "ignore", "classes", "about"} or encoding not in {"index", "colour"}:
@@ -144,8 +180,8 @@ def _parse(content: dict[str, Any], origin: str, name: str) -> Taxonomy:
     names = [c.name for c in classes]
     if doubled or len(set(names)) < len(names) or not 1 <= len(classes) <= VOID or any(c.common not in COMMON for c in classes):
         raise ConfigError(
-            f"{origin}: 1 to {VOID} classes with names of their own, no value twice (found twice: {', '.join(sorted(doubled)) or 'none'}), "
-            f"and common one of {', '.join(COMMON)}"
+            f"{origin}: 1 to {VOID} classes with names of their own, no value twice (found twice: "
+            f"{', '.join(sorted(doubled)) or 'none'}), and common one of {', '.join(COMMON)}"
         )
     if encoding == "index" and not all(0 <= v <= 255 for v in [*codes, *ignore]):
         raise ConfigError(f"{origin}: label values are 0 to 255")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segpipe.config import ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError
-from segpipe.frames import FrameBatch, FrameResult, ModelInput
+from segpipe.frames import Float32, FrameBatch, FrameResult, ModelInput
 from segpipe.models import Segmenter
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
@@ -77,17 +77,24 @@ class SegmentationWorker:
             with _one_thread():
                 return [self._run_on_cpu(item) for item in batch.inputs]
 
+    def examine(self, item: ModelInput) -> tuple[FrameResult, Float32]:
+        """Segment one input and keep its probabilities too, float32 [h', w', C] at the network's resolution."""
+        with torch.inference_mode(), _one_thread():
+            return self._with_probabilities(item)
+
     def _run_on_cpu(self, item: ModelInput) -> FrameResult:
+        return self._with_probabilities(item)[0]
+
+    def _with_probabilities(self, item: ModelInput) -> tuple[FrameResult, Float32]:
         with self._autocast():
-            logits = self.segmenter.logits(torch.from_numpy(item.pixels)[None])[0]
-        probabilities = self._probabilities(logits, 0)
-        height, width = item.pixels.shape[:2]
+            logits = self.segmenter.logits(torch.from_numpy(item.pixels)[None].to(self.device))[0].cpu()
         # The kernel reads all classes of a sample together; channels-last logits lie so already.
+        probabilities = self._probabilities(logits, 0).permute(1, 2, 0).contiguous().numpy()
+        height, width = item.pixels.shape[:2]
         labels, statistics = labels_and_statistics(
-            logits.permute(1, 2, 0).contiguous().numpy(), probabilities.permute(1, 2, 0).contiguous().numpy(),
-            item.view, height, width,
+            logits.permute(1, 2, 0).contiguous().numpy(), probabilities, item.view, height, width
         )  # fmt: skip
-        return FrameResult(item.ref, labels, statistics)
+        return FrameResult(item.ref, labels, statistics), probabilities
 
     def _run_on_cuda(self, batch: FrameBatch) -> list[FrameResult]:
         height, width = batch.inputs[0].pixels.shape[:2]

@@ -11,17 +11,27 @@ from tests.conftest import ROOT
 
 FLOORS = {
     "errors": 0, "frames": 0, "overlap": 0,
-    "config": 1, "sources": 1, "masks": 1,
+    "config": 1, "sources": 1, "masks": 1, "taxonomy": 2,
     "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,
-    "pipeline": 4, "run": 5, "bench": 6, "report": 6, "cli": 7,
+    "pipeline": 4, "training": 4, "run": 5, "evaluation": 5, "bench": 6, "report": 6, "cli": 7,
 }  # fmt: skip
 ROOMS = {
     "prefect": ("flows/",),
-    "torch": ("segpipe/models/", "segpipe/worker.py", "segpipe/upsampling_torch.py", "scripts/"),
-    "torchvision": ("segpipe/models/", "segpipe/cli/running.py"),
+    "torch": (
+        "segpipe/models/",
+        "segpipe/worker.py",
+        "segpipe/upsampling_torch.py",
+        "segpipe/training/",
+        "segpipe/evaluation/onnx_export.py",
+    ),
+    "torchvision": ("segpipe/models/", "segpipe/training/", "segpipe/cli/running.py"),
+    "lightning": ("segpipe/training/",),
+    "torchmetrics": ("segpipe/training/module.py",),
+    "onnxruntime": ("segpipe/evaluation/onnx_export.py",),
+    "matplotlib": ("segpipe/evaluation/", "segpipe/training/curves.py"),
     "transformers": ("segpipe/models/hf.py",),
-    "segmentation_models_pytorch": ("segpipe/models/smp.py", "scripts/"),
+    "segmentation_models_pytorch": ("segpipe/models/kinds.py", "segpipe/models/smp.py", "segpipe/training/"),
     "av": ("segpipe/sources/", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
     "pyarrow": ("segpipe/store/", "segpipe/report/"),
     "duckdb": ("segpipe/store/dataset.py", "segpipe/cli/reading.py"),

@@ -41,7 +41,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
     query = commands.add_parser("query", help="SQL over a dataset", description=(
-        "DuckDB SQL with the views frames, class_stats and masks."
+        "DuckDB SQL with the views frames, class_stats, masks, and classes and common_stats, which hold the names that "
+        "models with different classes share."
     ))  # fmt: skip
     query.add_argument("dataset", metavar="OUT")
     query.add_argument("sql", metavar="SQL")
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     sample = commands.add_parser("sample", help="render the sample drive: video, true labels, GPX track")
     sample.add_argument("folder", metavar="DIR")
     sample.add_argument("--seconds", type=float, default=20.0)
+    sample.add_argument("--images", action="store_true", help="each frame as a JPEG too, to train on: images/ beside labels/")
 
     commands.add_parser("models", help="which models can be loaded")
 
@@ -68,10 +70,61 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--frames", type=int, default=120, help="frames to measure (at most; default 120)")
     bench.add_argument("--rounds", type=int, default=3, help="rounds of all measurements; the medians count (default 3)")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    _models(commands)
     return top
 
 
-_MODULES = {"run": "running", "bench": "running", "models": "running", "sample": "running"}
+def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The commands around models."""
+    train = commands.add_parser("train", help="train a model on labelled images", description=(
+        "Train a segmentation model. A run that was stopped goes on when the same command is given again."
+    ))  # fmt: skip
+    train.add_argument("-c", "--config", required=True, metavar="FILE", help="a YAML job, such as configs/train-camvid.yaml")
+    train.add_argument("-o", "--output", metavar="OUT", help="the run's folder, over the config's")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="over the config, such as schedule.epochs=20"
+    )
+    train.add_argument("--fresh", action="store_true", help="throw away the run in OUT and start again")
+    train.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+    evaluate = commands.add_parser("evaluate", help="measure a model on labelled images", description=(
+        "Mean IoU, IoU and boundary F1 of each class, accuracy, calibration; with -o tables, confusion matrix, worst images."
+    ))  # fmt: skip
+    evaluate.add_argument("model", metavar="MODEL", help="a model URI (segpipe models) or a folder that segpipe train wrote")
+    evaluate.add_argument("data", metavar="DATA", help="folder with images/ and labels/, or what --layout says, or a sample drive")
+    evaluate.add_argument("--worst", type=int, default=8, metavar="N", help="pictures of the N worst images (default 8)")
+
+    compare = commands.add_parser("compare", help="models side by side: accuracy, speed, size")
+    compare.add_argument("models", nargs="+", metavar="MODEL")
+    compare.add_argument("data", metavar="DATA")
+    compare.add_argument("--rounds", type=int, default=3, help="rounds of the speed measurement; the medians count (default 3)")
+    for command in (evaluate, compare):
+        _labelled_data(command)
+
+    export = commands.add_parser("export", help="a model as ONNX, checked against torch")
+    export.add_argument("model", metavar="MODEL")
+    export.add_argument("-o", "--output", default="model.onnx", metavar="FILE")
+
+
+def _labelled_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", metavar="OUT", help="a folder for tables and pictures")
+    command.add_argument("--taxonomy", metavar="NAME", help="what the labels mean: camvid, cityscapes, … or a YAML file")
+    command.add_argument(
+        "--layout", choices=("folders", "cityscapes", "comma10k"), default="folders", help="where images and labels lie"
+    )
+    command.add_argument("--split", default="val", help="for layouts with splits (default val)")
+    command.add_argument("--images", metavar="GLOB", help="below DATA, such as images/*.jpg")
+    command.add_argument("--labels", metavar="PATTERN", help="below DATA, such as labels/{stem}.png")
+    command.add_argument("--mapping", metavar="FILE", help="YAML: class of the model to class of the data")
+    command.add_argument("--device", default="auto")
+    command.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16", "float16"))
+    command.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
+
+
+_MODULES = {
+    "run": "running", "bench": "running", "models": "running", "sample": "running",
+    "train": "training", "evaluate": "training", "compare": "training", "export": "training",
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -29,7 +29,7 @@ def query(args: Namespace) -> int:
         names, rows = relation.columns, relation.fetchall()
     except duckdb.Error as error:
         text = " ".join(str(error).split())
-        raise DatasetError(f"the query failed: {text} (views: frames, class_stats, masks)") from None
+        raise DatasetError(f"the query failed: {text} (views: frames, class_stats, masks, classes, common_stats)") from None
     if args.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)

@@ -103,7 +103,7 @@ def sample(args: Namespace) -> int:
 
     from segpipe.sample import DriveSettings, render_drive
 
-    settings = DriveSettings(seconds=args.seconds)
+    settings = DriveSettings(seconds=args.seconds, images=args.images)
     with tqdm(total=settings.frame_count, unit="frame", desc="rendering", disable=None) as bar:
         files = render_drive(Path(args.folder), settings, bar.update)
     print(f"video:  {files.video}\nlabels: {files.labels}\ntrack:  {files.track}")

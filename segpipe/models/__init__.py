@@ -29,7 +29,9 @@ class Loader:
 
 LOADERS = (
     Loader("builtin", "builtin:street", "embedded in segpipe: no download, no network"),
-    Loader("smp", "smp:ID or smp:./folder", "segmentation-models-pytorch: hub id, or a folder of save_pretrained or of segpipe train"),
+    Loader(
+        "smp", "smp:ID or smp:./folder", "segmentation-models-pytorch: hub id, or a folder of save_pretrained or of segpipe train"
+    ),
     Loader("hf", "hf:ID or hf:./folder", "transformers: semantic and universal segmentation (extra 'hf')"),
     Loader("torchvision", "torchvision:NAME", "torchvision's segmentation models; ?weights=FILE for your own weights"),
     Loader("fake", "fake:", "no network: nearest colour; for tests and dry runs"),

@@ -17,7 +17,8 @@ class SimpleCNN(nn.Module):
     def __init__(self, classes: int, channels: tuple[int, int] = (16, 32), hidden: int = 64, kernel_size: int = 5) -> None:
         super().__init__()
         self.config: dict[str, Any] = {
-            "_model_class": "SimpleCNN", "classes": classes, "channels": list(channels), "hidden": hidden, "kernel_size": kernel_size,
+            "_model_class": "SimpleCNN", "classes": classes, "channels": list(channels), "hidden": hidden,
+            "kernel_size": kernel_size,
         }  # fmt: skip
         first, second = channels
         pad = kernel_size // 2
@@ -25,7 +26,9 @@ class SimpleCNN(nn.Module):
             nn.Conv2d(3, first, kernel_size, padding=pad), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(first, second, kernel_size, padding=pad), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
-        self.classifier = nn.Sequential(nn.Conv2d(second, hidden, kernel_size, padding=pad), nn.ReLU(), nn.Conv2d(hidden, classes, 1))
+        self.classifier = nn.Sequential(
+            nn.Conv2d(second, hidden, kernel_size, padding=pad), nn.ReLU(), nn.Conv2d(hidden, classes, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.classifier(self.features(x))

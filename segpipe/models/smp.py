@@ -13,8 +13,8 @@ from typing import Any
 
 from segpipe.errors import ModelError
 from segpipe.models.colours import colour_of
-from segpipe.models.kinds import OWN, SMP_ARCHITECTURES, build_kind
 from segpipe.models.hub import model_folder, weights_in
+from segpipe.models.kinds import OWN, SMP_ARCHITECTURES, build_kind
 from segpipe.models.preprocess import Preprocessing
 from segpipe.models.spec import ClassInfo, ModelSpec, Segmenter, file_digest
 from segpipe.models.torch_segmenter import TorchSegmenter

@@ -14,12 +14,12 @@ class TorchSegmenter:
 
     def __init__(self, module: nn.Module, spec: ModelSpec, forward: Forward | None = None) -> None:
         self._spec = spec
-        self._forward = forward or (lambda m, x: m(x))
-        self.module = for_inference(module, self._forward)
+        self.forward_of = forward or (lambda m, x: m(x))
+        self.module = for_inference(module, self.forward_of)
         prep = spec.preprocessing
         # (x * scale - mean) / std as one multiplication and one addition
-        self._gain = torch.tensor([prep.scale / s for s in prep.std])
-        self._shift = torch.tensor([-m / s for m, s in zip(prep.mean, prep.std, strict=True)])
+        self.gain = torch.tensor([prep.scale / s for s in prep.std])
+        self.shift = torch.tensor([-m / s for m, s in zip(prep.mean, prep.std, strict=True)])
 
     @property
     def spec(self) -> ModelSpec:
@@ -27,10 +27,10 @@ class TorchSegmenter:
 
     def to(self, device: torch.device) -> TorchSegmenter:
         self.module.to(device)
-        self._gain, self._shift = self._gain.to(device), self._shift.to(device)
+        self.gain, self.shift = self.gain.to(device), self.shift.to(device)
         return self
 
     def logits(self, pixels: Tensor) -> Tensor:
         # [N, h, w, 3] seen as [N, 3, h, w] is channels-last already: the permutation copies nothing.
-        x = (pixels.float() * self._gain + self._shift).permute(0, 3, 1, 2)
-        return self._forward(self.module, x).float()
+        x = (pixels.float() * self.gain + self.shift).permute(0, 3, 1, 2)
+        return self.forward_of(self.module, x).float()

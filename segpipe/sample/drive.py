@@ -30,13 +30,14 @@ ENCODER = {"crf": "21", "preset": "veryfast", "x264-params": "mbtree=0"}
 
 @dataclass(frozen=True, slots=True)
 class DriveSettings:
-    """Size and length of the drive."""
+    """Size and length of the drive; `images` writes each frame as a JPEG too, for training on them."""
 
     seconds: float = 20.0
     fps: int = 15
     width: int = 1280
     height: int = 720
     seed: int = 7
+    images: bool = False
 
     @property
     def frame_count(self) -> int:
@@ -46,12 +47,14 @@ class DriveSettings:
 
 @dataclass(frozen=True, slots=True)
 class DriveFiles:
-    """What `render_drive` wrote: `labels` holds `000000.png` and so on, one for each frame of the video."""
+    """What `render_drive` wrote: `labels` holds `000000.png` and so on, one for each frame of the video; `images` the same as JPEGs
+    where they were asked for."""
 
     video: Path
     labels: Path
     track: Path
     classes: Path
+    images: Path
 
 
 def render_frame(settings: DriveSettings, things: list[Thing], time_s: float) -> tuple[UInt8, UInt8]:
@@ -104,10 +107,14 @@ def render_drive(folder: Path, settings: DriveSettings | None = None, on_frame: 
     The same settings give the same pictures, labels and track. Raises DatasetError where the folder can't be written.
     """
     settings = settings or DriveSettings()
-    files = DriveFiles(folder / "drive.mp4", folder / "labels", folder / "drive.gpx", folder / "classes.json")
+    files = DriveFiles(folder / "drive.mp4", folder / "labels", folder / "drive.gpx", folder / "classes.json", folder / "images")
     try:
         files.labels.mkdir(parents=True, exist_ok=True)
         for old in files.labels.glob("*.png"):
+            old.unlink()
+        if settings.images:
+            files.images.mkdir(exist_ok=True)
+        for old in files.images.glob("*.jpg"):
             old.unlink()
         files.track.write_text(_gpx(settings), encoding="utf-8")
         classes = [{"id": i, "name": name} for i, name in enumerate(CLASSES)]
@@ -129,6 +136,8 @@ def _video(files: DriveFiles, settings: DriveSettings, on_frame: Callable[[], ob
         for i in range(settings.frame_count):
             rgb, labels = render_frame(settings, things, i / settings.fps)
             cv2.imwrite(str(files.labels / f"{i:06d}.png"), labels)
+            if settings.images:
+                cv2.imwrite(str(files.images / f"{i:06d}.jpg"), rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             picture.pts, picture.time_base = i, Fraction(1, settings.fps)
             container.mux(stream.encode(picture))

@@ -16,6 +16,7 @@ from segpipe.frames import UInt8
 from segpipe.store.manifest import FILE, classes_of, read_manifest
 from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.schema import TABLES
+from segpipe.taxonomy import common_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
     from segpipe.models.spec import ClassInfo
 
+COMMON_STATS = """
+CREATE VIEW common_stats AS
+SELECT frame_id, source_id, frame_index, any_value(pts_s) AS pts_s, common_name,
+       sum(pixel_count) AS pixel_count, sum(pixel_fraction) AS pixel_fraction
+FROM class_stats JOIN classes USING (class_id)
+GROUP BY frame_id, source_id, frame_index, common_name
+"""
 _GLOB_CHARACTERS = set("*?[]{}")
 
 
@@ -59,7 +67,11 @@ class Dataset:
         return polars.scan_pyarrow_dataset(self.arrow_dataset(table))
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with the views `frames`, `class_stats` and `masks`."""
+        """A DuckDB connection with the views `frames`, `class_stats`, `masks`, `classes` and `common_stats`.
+
+        `classes` names each class's common name; `common_stats` holds the statistics under the common names, so that
+        datasets of models with different classes can be compared.
+        """
         import duckdb
 
         connection = duckdb.connect()
@@ -70,7 +82,19 @@ class Dataset:
                 connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}')")
             else:  # nothing there yet, or a path that DuckDB would take for a pattern
                 connection.register(table, self.arrow_dataset(table))
+        connection.register("classes", self._classes())
+        connection.execute(COMMON_STATS)
         return connection
+
+    def _classes(self) -> pa.Table:
+        names = [c.name for c in self.classes]
+        return pa.table(
+            {
+                "class_id": pa.array(range(len(names)), pa.uint8()),
+                "class_name": names,
+                "common_name": [common_name(n) for n in names],
+            }
+        )
 
     def records(self) -> list[ShardRecord]:
         """What each committed shard holds."""

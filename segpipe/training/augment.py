@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class Augmenter:
         return resize(image, mask)  # type: ignore[no-any-return]
 
 
-class Noise(v2.Transform):
+class Noise(v2.Transform):  # type: ignore[misc]
     """The sensor's noise: Gaussian, up to `strongest` grey levels. torchvision's own takes float pictures only."""
 
     def __init__(self, strongest: float) -> None:
@@ -106,7 +107,8 @@ class EpochSampler(Sampler[tuple[int, int, int]]):
     """Which images an epoch shows, in which order: a function of seed and epoch alone.
 
     `balance` 0 shows each image once in each round; above it, images are drawn with chances that grow with the rare
-    classes they hold (the square root of the rarity of their rarest class, to the power of `balance`).
+    classes they hold (the square root of the rarity of their rarest class, to the power of `balance`). Where several
+    processes train together, each gets its own part of the epoch.
     """
 
     def __init__(self, labelled: LabelledSet, length: int, balance: float, seed: int) -> None:
@@ -119,17 +121,25 @@ class EpochSampler(Sampler[tuple[int, int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return self.length // _processes()[1]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
         rng = np.random.default_rng(seed_of(self.seed, self.epoch, "order"))
         if self._chances is not None:
             order = rng.choice(self._count, self.length, p=self._chances)
         else:
             rounds = -(-self.length // self._count)
             order = np.concatenate([rng.permutation(self._count) for _ in range(rounds)])[: self.length]
-        for place, image in enumerate(order):
-            yield self.epoch, place, int(image)
+        rank, processes = _processes()
+        for place in range(rank, len(self) * processes, processes):
+            yield self.epoch, place, int(order[place])
+
+
+def _processes() -> tuple[int, int]:
+    """This process's rank, and how many train together."""
+    from torch import distributed
+
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
 def image_chances(labelled: LabelledSet, balance: float) -> np.ndarray:

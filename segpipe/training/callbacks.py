@@ -16,7 +16,7 @@ from segpipe.store.files import aside, publish
 
 def moving_average(decay: float) -> WeightAveraging:
     """Lightning's exponential moving average of weights and buffers: what is validated, checkpointed and kept."""
-    return WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    return WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 class History(Callback):
@@ -43,7 +43,12 @@ class History(Callback):
         row: dict[str, float] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": round(self.seconds, 1)}
         validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
         for name, value in trainer.callback_metrics.items():
-            if name.endswith("_step") or name == "train/loss" or (name.startswith("val/") and not validated):
+            if (
+                name.endswith("_step")
+                or name.startswith("lr-")
+                or name == "train/loss"
+                or (name.startswith("val/") and not validated)
+            ):
                 continue
             row[name.removesuffix("_epoch")] = float(value)
         row["rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])

@@ -13,6 +13,7 @@ Row = dict[str, float]
 def draw_curves(rows: Sequence[Row], path: Path) -> None:
     """Draw loss and rate, mean IoU and accuracy, and each class's IoU over the epochs into a PNG."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     loss, score, classes = figure.subplots(1, 3)
@@ -24,10 +25,10 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     _line(score, rows, "val/miou", "mean IoU", marker=".")
     _line(score, rows, "val/accuracy", "pixel accuracy", marker=".")
     score.set(title="Validation", xlabel="epoch", ylim=(0, 1))
-    names = [k for k in (rows[-1] if rows else {}) if k.startswith("val/iou/")]
+    names = list(dict.fromkeys(k for row in rows for k in row if k.startswith("val/iou/")))
     ends: list[tuple[float, str, str]] = []
     for i, name in enumerate(names):
-        found = _line(classes, rows, name, "", color=f"C{i % 10}", linestyle="-" if i < 10 else "--")
+        found = _line(classes, rows, name, "", color=f"C{i % 10}", linestyle="-" if i < 10 else "--", marker=".")
         ends.append((found, name.removeprefix("val/iou/"), f"C{i % 10}"))
     _name_ends(classes, ends, len(rows))
     classes.set(title="IoU of each class (validation)", xlabel="epoch", ylim=(0, 1))
@@ -35,6 +36,8 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
         axes.legend(loc="lower left" if axes is loss else "lower right", frameon=False)
     for axes in (loss, score, classes):
         axes.grid(alpha=0.3)
+        axes.set_xlim(0, max(2, rows[-1]["epoch"] if rows else 0))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(aside(path), dpi=100, format="png")
     publish(path)

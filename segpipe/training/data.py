@@ -100,7 +100,7 @@ def read_label(path: Path, taxonomy: Taxonomy) -> UInt8:
     if found is None:
         raise SourceError(f"{path}: the label can't be read; mend it or take it away with its image")
     if found.ndim == 3 and taxonomy.encoding == "index":
-        found = _palette_or_grey(path, found)
+        found = _palette_or_grey(path, found)  # type: ignore[assignment]
     if found.dtype != np.uint8:
         if found.max(initial=0) > 255:
             raise SourceError(f"{path}: label values up to {int(found.max())}; segpipe's labels are bytes (0 to 255)")
@@ -129,7 +129,9 @@ def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> La
     with ThreadPoolExecutor() as pool:
         counts = np.stack(list(pool.map(count, pairs)))
     if not counts.any():
-        raise SourceError(f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or measure; see the taxonomy")
+        raise SourceError(
+            f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or measure; see the taxonomy"
+        )
     return LabelledSet(pairs, taxonomy, counts)
 
 

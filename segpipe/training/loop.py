@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +29,8 @@ from segpipe.training.folder import save_model
 from segpipe.training.losses import WeightedSum
 from segpipe.training.memory import check_memory
 from segpipe.training.module import SegmentationModule
-from segpipe.training.on_cpu import depthwise_in_float32, keep_memory
 from segpipe.training.networks import build_network, start_from
+from segpipe.training.on_cpu import depthwise_in_float32, keep_memory
 from segpipe.training.settings import TrainingJob
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,7 @@ class TrainingReport:
 
     model: Path
     epochs: int
+    steps: int
     seconds: float
     miou: float
     resumed_from: int
@@ -144,18 +147,27 @@ def train(job: TrainingJob, fresh: bool = False, progress: bool = True, extra: t
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
         try:
-            trainer.fit(module, _loader(ready, sampler), _validation(ready), ckpt_path=str(last) if last.exists() else None, weights_only=True)
+            trainer.fit(
+                module,
+                _loader(ready, sampler),
+                _validation(ready),
+                ckpt_path=str(last) if last.exists() else None,
+                weights_only=True,
+            )
+        except SystemExit:  # what Lightning makes of Ctrl-C, with SIGINT ignored from then on
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise TrainingError(
                 f"out of memory ({' '.join(str(error).split())[:160]}); make schedule.batch or augmentation.crop smaller, and run "
                 "the same command with --fresh"
             ) from None
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    if not trainer.is_global_zero:  # another process of the same run writes the model
+        sys.exit(0)
     state, miou = _kept(job, module, best, history)
     ready.network.load_state_dict(state)
     folder = save_model(ready.network, ready.taxonomy, preprocessing_of(job), out / "model")
-    return TrainingReport(folder, len(history.rows), history.seconds, miou, resumed)
+    return TrainingReport(folder, len(history.rows), trainer.global_step, history.seconds, miou, resumed)
 
 
 def _check_output(job: TrainingJob, out: Path, fresh: bool) -> None:
@@ -168,8 +180,8 @@ def _check_output(job: TrainingJob, out: Path, fresh: bool) -> None:
     different = sorted(k for k in now if now[k] != before[k] and k not in free)
     if different:
         raise TrainingError(
-            f"{out}: holds a run with other settings ({', '.join(different)} differ); go on with the old ones, choose another output, "
-            "or throw the old run away with --fresh"
+            f"{out}: holds a run with other settings ({', '.join(different)} differ); go on with the old ones, choose another "
+            "output, or throw the old run away with --fresh"
         )
 
 
@@ -194,7 +206,7 @@ def _callbacks(job: TrainingJob, out: Path, history: History, progress: bool) ->
 
 
 def _trainer(job: TrainingJob, out: Path, callbacks: list[Callback], progress: bool) -> pl.Trainer:
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     machine = job.machine
     return pl.Trainer(
@@ -226,7 +238,7 @@ def _validation(ready: Prepared) -> DataLoader[Batch]:
 
 
 def _epochs_in(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=False)["epoch"]) + 1
+    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
 
 
 def _kept(job: TrainingJob, module: SegmentationModule, best: ModelCheckpoint, history: History) -> tuple[dict[str, Tensor], float]:
@@ -234,6 +246,5 @@ def _kept(job: TrainingJob, module: SegmentationModule, best: ModelCheckpoint, h
     scores = [r["val/miou"] for r in history.rows if "val/miou" in r]
     if job.schedule.keep == "last" or not best.best_model_path:
         return dict(module.network.state_dict()), scores[-1] if scores else float("nan")
-    state = torch.load(best.best_model_path, map_location="cpu", weights_only=False)["state_dict"]
+    state = torch.load(best.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
     return {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}, max(scores)
-

@@ -29,16 +29,13 @@ class Ohem(nn.Module):
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
         weight: Tensor | None = self.weight  # type: ignore[assignment]
         each = functional.cross_entropy(logits, classes, weight=weight, ignore_index=VOID, reduction="none")[classes != VOID]
-        if each.numel() == 0:
-            return logits.sum() * 0.0
         return each.topk(max(1, round(self.hardest * each.numel()))).values.mean()
 
 
 class CrossEntropy(nn.Module):
     """The article's formula: the mean over labelled pixels of -ln softmax(logits)[class], weighted by class.
 
-    With weights w the mean is weighted, sum(w[y] * loss) / sum(w[y]), as torch does it. A batch without a single
-    labelled pixel gives 0 instead of torch's NaN.
+    With weights w the mean is weighted, sum(w[y] * loss) / sum(w[y]), as torch does it.
     """
 
     def __init__(self, weight: Tensor | None, label_smoothing: float) -> None:
@@ -47,30 +44,17 @@ class CrossEntropy(nn.Module):
         self.register_buffer("weight", weight)
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        if not (classes != VOID).any():
-            return logits.sum() * 0.0
         weight: Tensor | None = self.weight  # type: ignore[assignment]
         return functional.cross_entropy(
             logits, classes, weight=weight, ignore_index=VOID, label_smoothing=self.label_smoothing
         )  # fmt: skip
 
 
-class Lovasz(nn.Module):
-    """Lovász-Softmax (Berman and others, 2018), from segmentation-models-pytorch, which counts no ignored pixel."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = smp.losses.LovaszLoss(MULTICLASS, ignore_index=VOID)
-
-    def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
-        if not (classes != VOID).any():
-            return logits.sum() * 0.0
-        found: Tensor = self.inner(logits, classes)
-        return found
-
-
 class WeightedSum(nn.Module):
-    """The sum of losses, each times its weight. Logits that are smaller than the classes are upsampled first."""
+    """The sum of losses, each times its weight. Logits that are smaller than the classes are upsampled first.
+
+    A batch without a single labelled pixel gives 0, where most losses would give NaN.
+    """
 
     def __init__(self, terms: tuple[LossTerm, ...], shares: NDArray[np.float64]) -> None:
         super().__init__()
@@ -83,7 +67,8 @@ class WeightedSum(nn.Module):
         logits = logits.float()
         if logits.shape[-2:] != classes.shape[-2:]:
             logits = functional.interpolate(logits, size=classes.shape[-2:], mode="bilinear", align_corners=False)
-        parts = [loss(logits, classes) for loss in self.losses]
+        known = bool((classes != VOID).any())
+        parts = [loss(logits, classes) if known else logits.sum() * 0.0 for loss in self.losses]
         total = torch.stack([f * p for f, p in zip(self.factors, parts, strict=True)]).sum()
         return total, {n: p.detach() for n, p in zip(self.names, parts, strict=True)}
 
@@ -95,9 +80,8 @@ def build(term: LossTerm, shares: NDArray[np.float64]) -> nn.Module:
         return CrossEntropy(weight, term.label_smoothing)
     if term.name == "ohem":
         return Ohem(term.hardest, weight)
-    if term.name == "lovasz":
-        return Lovasz()
     kinds = {
+        "lovasz": lambda: smp.losses.LovaszLoss(MULTICLASS, ignore_index=VOID),
         "dice": lambda: smp.losses.DiceLoss(MULTICLASS, ignore_index=VOID),
         "jaccard": lambda: smp.losses.JaccardLoss(MULTICLASS, ignore_index=VOID),
         "focal": lambda: smp.losses.FocalLoss(MULTICLASS, gamma=term.gamma, ignore_index=VOID),

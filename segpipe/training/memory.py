@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from segpipe.errors import TrainingError
 
+TRIED = 256
 RESERVE = 1.25
 """Buffers of the backward pass and of the kernels come on top of what autograd keeps."""
 
 
 def kept_bytes(network: nn.Module, height: int, width: int, autocast: torch.dtype | None) -> int:
-    """Bytes that autograd keeps for the backward pass of one picture, measured by a forward pass."""
+    """Bytes that autograd keeps for the backward pass of one picture: measured by a forward pass of a small one, times
+    the area, for convolutions keep in proportion to it."""
+    tried = min(height, TRIED), min(width, TRIED)
     seen: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -23,14 +26,15 @@ def kept_bytes(network: nn.Module, height: int, width: int, autocast: torch.dtyp
 
     known = {p.untyped_storage().data_ptr() for p in network.parameters()}
     parameter = next(network.parameters())
-    x = torch.zeros(2, 3, height, width, device=parameter.device)  # two: batch normalisation refuses single values
+    x = torch.zeros(2, 3, *tried, device=parameter.device)  # two: batch normalisation refuses single values
     before = {k: v.clone() for k, v in network.state_dict().items()}
     held = torch.autocast(parameter.device.type, autocast or torch.bfloat16, enabled=autocast is not None)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t), held:
         found = network(x)
         del found
     network.load_state_dict(before)  # batch normalisation counted the zeros
-    return sum(v for k, v in seen.items() if k not in known) // 2
+    kept = sum(v for k, v in seen.items() if k not in known) // 2
+    return kept * height * width // (tried[0] * tried[1])
 
 
 def available_bytes(device: torch.device) -> int:
@@ -60,8 +64,8 @@ def check_memory(network: nn.Module, batch: int, crop: tuple[int, int], autocast
     if weights + batch * each > available:
         most = max(0, (available - weights) // max(1, each))
         raise TrainingError(
-            f"a step with schedule.batch {batch} and augmentation.crop {list(crop)} needs about {(weights + batch * each) / 1e9:.1f} GB, "
-            f"but {available / 1e9:.1f} GB are free: "
+            f"a step with schedule.batch {batch} and augmentation.crop {list(crop)} needs about "
+            f"{(weights + batch * each) / 1e9:.1f} GB, but {available / 1e9:.1f} GB are free: "
             + (f"batch {most} would fit" if most else "not even a batch of 1 fits; make the crop smaller")
         )
     return weights + batch * each

@@ -27,6 +27,9 @@ class SegmentationModule(pl.LightningModule):
     infinite raises TrainingError with the step.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module, loss: WeightedSum, job: TrainingJob, names: tuple[str, ...]) -> None:
         super().__init__()
         self.network, self.loss, self.job, self.names = network, loss, job, names
@@ -58,6 +61,7 @@ class SegmentationModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         pixels, classes = batch
+        total: Tensor
         total, parts = self.loss(self(pixels), classes)
         if not torch.isfinite(total):
             raise TrainingError(

@@ -64,8 +64,8 @@ def _smp(kind: str, classes: int, settings: Network) -> nn.Module:
         module = _made(getattr(library, kind), f"{kind} on {encoder}", **arguments)
     except OSError as error:  # the hub's client, when there is no network
         raise ModelError(
-            f"the ImageNet weights of {encoder} can't be downloaded ({' '.join(str(error).split())[:160]}); use network.weights: none, "
-            "network.start with a trained model, or tu-tf_efficientnet_lite0 with the extra 'train'"
+            f"the ImageNet weights of {encoder} can't be downloaded ({' '.join(str(error).split())[:160]}); use network.weights: "
+            "none, network.start with a trained model, or tu-tf_efficientnet_lite0 with the extra 'train'"
         ) from None
     if carried and settings.weights == "imagenet":
         _load_lite(module, encoder)
@@ -106,7 +106,9 @@ def _torchvision(name: str, classes: int, settings: Network) -> nn.Module:
     try:
         return TorchvisionNet(name, classes, "DEFAULT" if settings.weights == "imagenet" else None)
     except OSError as error:  # urllib's errors
-        raise ModelError(f"the ImageNet weights for torchvision:{name} can't be downloaded ({error}); use network.weights: none") from None
+        raise ModelError(
+            f"the ImageNet weights for torchvision:{name} can't be downloaded ({error}); use network.weights: none"
+        ) from None
 
 
 def start_from(module: nn.Module, source: str, classes: int) -> None:
@@ -130,7 +132,7 @@ def network_config(module: nn.Module) -> dict[str, Any]:
     if isinstance(own := getattr(module, "config", None), dict) and "_model_class" in own:
         return dict(own)
     # The library's hub mixin keeps the arguments of the constructor; its own save_pretrained writes the same keys.
-    given = {k: v for k, v in getattr(module, "_hub_mixin_config", {}).items()}
+    given = dict(getattr(module, "_hub_mixin_config", {}).items())
     return {**json.loads(json.dumps(given)), "_model_class": type(module).__name__, "encoder_weights": None}
 
 

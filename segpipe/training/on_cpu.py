@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 log = logging.getLogger(__name__)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 KEEP_BYTES = 1 << 30
@@ -32,7 +31,7 @@ def keep_memory() -> None:
 
 
 @lru_cache(maxsize=16)
-def _in_float32(kind: type[nn.Conv2d]) -> type[nn.Conv2d]:
+def _in_float32(kind: Any) -> type[nn.Conv2d]:
     class DepthwiseInFloat32(kind):  # type: ignore[misc, valid-type]
         def forward(self, x: Tensor, *rest: Any, **more: Any) -> Tensor:
             with torch.autocast(x.device.type, enabled=False):
@@ -47,5 +46,5 @@ def depthwise_in_float32(module: nn.Module) -> int:
     found = [m for m in module.modules() if isinstance(m, nn.Conv2d) and 1 < m.groups == m.in_channels]
     for convolution in found:
         # Changing the class keeps parameters, hooks and deep copies as they are, which a patched `forward` would not.
-        convolution.__class__ = _in_float32(type(convolution))
+        convolution.__class__ = _in_float32(type(convolution))  # type: ignore[arg-type]
     return len(found)

@@ -29,7 +29,9 @@ class Folder(Strict):
     layout: Literal["folders", "cityscapes", "comma10k"] = "folders"
     split: str = Field("train", description="takes the place of {split} in the layout")
     images: str | None = Field(None, description="glob below root, such as images/*.jpg")
-    labels: str | None = Field(None, description="each image's label file below root: {stem}, {name}, {parent}, {split} are the image's")
+    labels: str | None = Field(
+        None, description="each image's label file below root: {stem}, {name}, {parent}, {split} are the image's"
+    )
     strip: str | None = Field(None, description="an ending that is taken off the image's stem first")
 
     def pattern(self, key: str) -> str:
@@ -149,7 +151,9 @@ class Machine(Strict):
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: int | Literal["auto"] = 1
     strategy: str = "auto"
-    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field("auto", description="auto: mixed on a GPU, float32 else")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: mixed on a GPU, float32 else"
+    )
     loaders: int = Field(-1, ge=-1, le=128, description="processes that read and augment; -1: none on a CPU, four on a GPU")
 
 

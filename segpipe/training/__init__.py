@@ -1,0 +1,1 @@
+"""Training segmentation models on labelled images."""
