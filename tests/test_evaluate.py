@@ -23,7 +23,7 @@ from segpipe.models import BUILTIN, FakeSegmenter, load
 from segpipe.models.kinds import SMP_ARCHITECTURES
 from segpipe.models.preprocess import Preprocessing
 from segpipe.sample import DriveFiles
-from segpipe.taxonomy import load_taxonomy
+from segpipe.taxonomy_files import load_taxonomy
 from segpipe.training.folder import save_model
 from segpipe.training.networks import build_network
 from segpipe.training.settings import Folder, Network

@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 
 FLOORS = {
     "errors": 0, "frames": 0, "overlap": 0,
-    "config": 1, "sources": 1, "masks": 1, "taxonomy": 2,
+    "config": 1, "sources": 1, "masks": 1, "taxonomy": 1, "taxonomy_files": 2,
     "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,
     "pipeline": 4, "training": 4, "run": 5, "evaluation": 5, "bench": 6, "report": 6, "cli": 7,

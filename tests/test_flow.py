@@ -17,6 +17,7 @@ from segpipe import open_dataset
 from segpipe.config import Job
 from tests.conftest import ROOT
 from tests.footage import make_video
+from tests.labelled import training_job
 
 pytest.importorskip("prefect")
 
@@ -153,3 +154,16 @@ def wait_for_run(server: Server, number: int, tmp_path: Path) -> dict[str, Any]:
             return ended[number - 1]
         time.sleep(1)
     raise AssertionError("no run finished in time:\n" + (tmp_path / "worker.log").read_text())
+
+
+def test_a_training_run_with_its_artifacts(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump(training_job(tmp_path, schedule={"epochs": 2})))
+    done = call(server, "flows/train.py", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    artifacts = server.artifacts(newest_run(server)["id"])
+    assert "**mean**" in artifacts["segpipe-model"]["data"]
+    for key in ("segpipe-curves", "segpipe-confusion"):
+        assert artifacts[key]["data"].startswith("data:image/png;base64,")
+    wrong = call(server, "flows/train.py", str(path), "--set", "schedule.epoch=1")
+    assert (wrong.returncode, "unknown key 'schedule.epoch'" in wrong.stderr) == (2, True)

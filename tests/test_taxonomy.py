@@ -10,7 +10,8 @@ import pytest
 
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import VOID
-from segpipe.taxonomy import COMMON, common_name, load_taxonomy, taxonomy_names, taxonomy_of_folder
+from segpipe.taxonomy import COMMON
+from segpipe.taxonomy_files import common_name, load_taxonomy, taxonomy_names, taxonomy_of_folder
 from tests.conftest import ROOT, SHARED
 
 

@@ -23,11 +23,12 @@ from safetensors.torch import load_file
 from segpipe.errors import ConfigError, ModelError, TrainingError
 from segpipe.evaluation.shipping import train_and_measure
 from segpipe.sample import DriveSettings, render_drive
-from segpipe.training.loop import prepare, train
+from segpipe.training.loop import train
 from segpipe.training.memory import check_memory, kept_bytes
 from segpipe.training.networks import build_network
 from segpipe.training.on_cpu import depthwise_in_float32
 from segpipe.training.settings import Network, TrainingJob, make_training_job
+from segpipe.training.setup import prepare
 from tests.conftest import ROOT
 from tests.labelled import training_job
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import VOID
-from segpipe.taxonomy import load_taxonomy
+from segpipe.taxonomy_files import load_taxonomy
 from segpipe.training.augment import Augmenter, EpochSampler, TrainingSet, image_chances, paste_rare
 from segpipe.training.data import LabelledSet, find_pairs, labelled_set, read_pair
 from segpipe.training.settings import Augmentation, Folder, make_training_job

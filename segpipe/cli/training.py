@@ -48,7 +48,7 @@ def train(args: Namespace) -> int:
 def data_from(args: Namespace) -> LabelledData:
     """The labelled images that the arguments name."""
     from segpipe.evaluation.evaluate import labelled_data
-    from segpipe.taxonomy import taxonomy_of_folder
+    from segpipe.taxonomy_files import taxonomy_of_folder
     from segpipe.training.settings import Folder
 
     folder = Folder(root=args.data, layout=args.layout, split=args.split, images=args.images, labels=args.labels)

@@ -9,7 +9,8 @@ import numpy as np
 
 from segpipe.errors import ConfigError
 from segpipe.frames import VOID, UInt8
-from segpipe.taxonomy import Taxonomy, common_name
+from segpipe.taxonomy import Taxonomy
+from segpipe.taxonomy_files import common_name
 
 
 @dataclass(frozen=True, slots=True)

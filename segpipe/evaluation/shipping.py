@@ -12,7 +12,7 @@ from segpipe.evaluation.evaluate import Evaluation, LabelledData, evaluate
 from segpipe.evaluation.pictures import write_evaluation
 from segpipe.models import load
 from segpipe.store.files import write_text
-from segpipe.taxonomy import load_taxonomy
+from segpipe.taxonomy_files import load_taxonomy
 from segpipe.training.data import find_pairs
 from segpipe.training.loop import TrainingReport, train
 from segpipe.training.settings import TrainingJob

@@ -16,7 +16,7 @@ from segpipe.frames import UInt8
 from segpipe.store.manifest import FILE, classes_of, read_manifest
 from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.schema import TABLES
-from segpipe.taxonomy import common_name
+from segpipe.taxonomy_files import common_name
 
 if TYPE_CHECKING:
     import duckdb
