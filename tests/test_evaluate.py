@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
+from safetensors.torch import load_file
 
 from segpipe.errors import ConfigError, ModelError
 from segpipe.evaluation.evaluate import LabelledData, evaluate, labelled_data
@@ -153,7 +154,7 @@ def test_compare(tmp_path: Path, three: LabelledData, segpipe: Run) -> None:
     lines = [line for line in text.splitlines() if str(tmp_path) in line and " M " in line]
     assert len(lines) == 2
     rows = duckdb.sql(f"SELECT parameters, frames_per_s FROM '{tmp_path}/out/comparison.parquet'").fetchall()
-    assert {r[0] for r in rows} == {sum(p.numel() for p in load(str(f)).module.parameters()) for f in (small, large)}  # type: ignore[attr-defined]
+    assert {r[0] for r in rows} == {sum(v.numel() for v in load_file(f / "model.safetensors").values()) for f in (small, large)}
     assert all(r[1] > 0 for r in rows)
     assert (tmp_path / "out" / "comparison.png").stat().st_size > 5_000
     assert segpipe("compare", small, three.name)[0] == 2

@@ -11,7 +11,9 @@ import yaml
 
 from segpipe import open_dataset
 from segpipe.cli import parser
-from segpipe.config import Job, make_job
+from segpipe.config import Job, make_job, read_yaml
+from segpipe.taxonomy_files import load_taxonomy
+from segpipe.training.settings import make_training_job
 from tests.conftest import ROOT
 from tests.footage import make_video
 
@@ -38,6 +40,22 @@ def test_five_queries_run(tmp_path: Path, segpipe: Callable[..., tuple[int, str,
 def test_the_job_shown_is_the_default_job() -> None:
     shown = make_job(yaml.safe_load(blocks("yaml")[0]))
     assert shown == Job(inputs=("footage/",), output="dataset")
+
+
+def test_the_training_settings_shown_are_the_defaults(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    own, taxonomy, shown = (yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL))
+    where = {"output": "runs/x", "data": {"taxonomy": "camvid", "train": [{"root": "a"}], "val": [{"root": "b"}]}}
+    assert make_training_job({**shown, **where}) == make_training_job(where)
+    assert make_training_job({"output": "x", **own}).data.train[1].layout == "cityscapes"
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(taxonomy))
+    assert load_taxonomy(str(tmp_path / "mine.yaml")).names == ("road", "bike lane", "sky")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_configs_are_valid(path: Path) -> None:
+    content = read_yaml(path)
+    assert make_training_job(content) if path.name.startswith("train-") else make_job({"inputs": ["x"], "output": "y", **content})
 
 
 def test_every_command_is_listed() -> None:

@@ -272,3 +272,13 @@ def test_wrong_command_lines(tmp_path: Path, segpipe: Run) -> None:
     code, _, err = segpipe("train", "-c", write(tmp_path), "--set", "schedule.epoch=3")
     assert (code, "unknown key 'schedule.epoch'" in err) == (2, True)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_mixed_precision(tmp_path: Path) -> None:
+    done = train_and_measure(
+        job_of(tmp_path, machine={"accelerator": "auto", "loaders": 2}, schedule={"epochs": 8}), progress=False
+    )
+    assert done.report.peak_gpu_bytes > 0
+    assert done.evaluation.tally.mean_iou > 0.5
+    assert "on a GPU (" in (tmp_path / "run" / "model" / "README.md").read_text()

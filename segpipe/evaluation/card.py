@@ -58,6 +58,7 @@ def recipe_of(job: TrainingJob, parameters: int, report: TrainingReport) -> list
         f"- Loss: {loss}; {job.optimiser.name}, highest rate {job.optimiser.rate:g}, {plan.curve} schedule.",
         f"- {report.epochs} epochs, {report.steps} steps of {plan.batch} crops of {job.augmentation.crop[0]}x"
         f"{job.augmentation.crop[1]}, {report.seconds / 60:.0f} minutes"
+        + (f" on a GPU ({report.peak_gpu_bytes / 1e9:.1f} GB at most)" if report.peak_gpu_bytes else "")
         + (f"; exponential moving average of the weights ({plan.average:g})" if plan.average else "")
         + f"; the {plan.keep} weights are kept.",
     ]

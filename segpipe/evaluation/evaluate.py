@@ -136,5 +136,4 @@ def segment(worker: SegmentationWorker, rgb: UInt8) -> tuple[UInt8, Float32]:
 
 def parameters_of(worker: SegmentationWorker) -> int:
     """Number of parameters of the worker's network; 0 for a segmenter without one."""
-    module = getattr(worker.segmenter, "module", None)
-    return sum(p.numel() for p in module.parameters()) if module is not None else 0
+    return int(getattr(worker.segmenter, "parameter_count", 0))

@@ -9,6 +9,8 @@ import numpy as np
 from segpipe.evaluation.evaluate import Evaluation
 from segpipe.store.files import aside, publish
 
+MATRIX_AT_MOST = 20
+
 
 def as_text(found: Evaluation) -> str:
     """A table of the classes and the figures of the whole."""
@@ -31,8 +33,30 @@ def as_text(found: Evaluation) -> str:
         f"{'accuracy':{width}}  {percent(tally.accuracy)}   of labelled pixels",
         f"{'boundary F1':{width}}  {percent(boundary)}",
         f"{'calibration':{width}}  {percent(tally.calibration_error)}   expected error of the confidence",
+        "",
+        *confusion_as_text(found),
     ]
     return "\n".join(lines)
+
+
+def confusion_as_text(found: Evaluation) -> list[str]:
+    """The confusion matrix in whole per cent of each true class, a column for each found class by number; of more classes
+    than a screen holds, the worst mistakes only."""
+    names, counts = found.mapping.names, found.tally.confusion
+    share = 100.0 * counts / np.maximum(1, counts.sum(1, keepdims=True))
+    width = max(12, *(len(n) for n in names))
+    if len(names) > MATRIX_AT_MOST:
+        wrong = share[:, :-1] - np.diag(np.diag(share))
+        worst = np.argsort(wrong, axis=None)[::-1][:10]
+        pairs = [np.unravel_index(w, wrong.shape) for w in worst]
+        return ["worst mistakes", *(f"{names[t]:{width}}  taken for {names[f]}: {wrong[t, f]:.0f} %" for t, f in pairs)]
+    ends = [*(str(i) for i in range(len(names))), *(["none"] if counts[:, -1].any() else [])]
+    head = f"{'true \\ found':{width + 3}}" + "".join(f"{e:>5}" for e in ends) + "   % of the true class"
+    rows = []
+    for i, name in enumerate(names):
+        cells = "".join(f"{v:5.0f}" if v >= 0.5 else "    ·" for v in share[i, : len(ends)])
+        rows.append(f"{i:2} {name:{width}}{cells}")
+    return [head, *rows]
 
 
 def percent(value: float) -> str:

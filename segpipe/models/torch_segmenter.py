@@ -15,6 +15,7 @@ class TorchSegmenter:
     def __init__(self, module: nn.Module, spec: ModelSpec, forward: Forward | None = None) -> None:
         self._spec = spec
         self.forward_of = forward or (lambda m, x: m(x))
+        self.parameter_count = sum(p.numel() for p in module.parameters())  # before anything is folded
         self.module = for_inference(module, self.forward_of)
         prep = spec.preprocessing
         # (x * scale - mean) / std as one multiplication and one addition

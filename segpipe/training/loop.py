@@ -31,7 +31,8 @@ from segpipe.training.setup import device_of, precision_of, prepare, preprocessi
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a run gave: `model` is the folder, `miou` (0 to 1) that of the weights kept, on the validation images."""
+    """What a run gave: `model` is the folder, `miou` (0 to 1) that of the weights kept, on the validation images, and
+    `peak_gpu_bytes` what tensors took on the GPU at most (0 on a processor)."""
 
     model: Path
     epochs: int
@@ -39,6 +40,7 @@ class TrainingReport:
     seconds: float
     miou: float
     resumed_from: int
+    peak_gpu_bytes: int
 
 
 def train(job: TrainingJob, fresh: bool = False, progress: bool = True, extra: tuple[Callback, ...] = ()) -> TrainingReport:
@@ -84,7 +86,11 @@ def train(job: TrainingJob, fresh: bool = False, progress: bool = True, extra: t
     state, miou = _kept(job, out, best, history)
     ready.network.load_state_dict(state)
     folder = save_model(ready.network, ready.taxonomy, preprocessing_of(job), out / "model")
-    return TrainingReport(folder, len(history.rows), trainer.global_step, history.seconds, miou, resumed)
+    return TrainingReport(folder, len(history.rows), trainer.global_step, history.seconds, miou, resumed, _peak_gpu_bytes())
+
+
+def _peak_gpu_bytes() -> int:
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else 0
 
 
 def _check_output(job: TrainingJob, out: Path, fresh: bool) -> None:
