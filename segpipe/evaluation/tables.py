@@ -51,7 +51,7 @@ def confusion_as_text(found: Evaluation) -> list[str]:
         pairs = [np.unravel_index(w, wrong.shape) for w in worst]
         return ["worst mistakes", *(f"{names[t]:{width}}  taken for {names[f]}: {wrong[t, f]:.0f} %" for t, f in pairs)]
     ends = [*(str(i) for i in range(len(names))), *(["none"] if counts[:, -1].any() else [])]
-    head = f"{'true \\ found':{width + 3}}" + "".join(f"{e:>5}" for e in ends) + "   % of the true class"
+    head = f"{'true, found':{width + 3}}" + "".join(f"{e:>5}" for e in ends) + "   % of the true class"
     rows = []
     for i, name in enumerate(names):
         cells = "".join(f"{v:5.0f}" if v >= 0.5 else "    ·" for v in share[i, : len(ends)])

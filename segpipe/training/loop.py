@@ -90,7 +90,7 @@ def train(job: TrainingJob, fresh: bool = False, progress: bool = True, extra: t
 
 
 def _peak_gpu_bytes() -> int:
-    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_initialized() else 0
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
 
 
 def _check_output(job: TrainingJob, out: Path, fresh: bool) -> None:
