@@ -61,12 +61,14 @@ def _from_json(file: Path) -> Taxonomy:
 
 def _parse(content: dict[str, Any], origin: str, name: str) -> Taxonomy:
     encoding = content.get("encoding", "index")
-    if extra := set(content) - {"encoding", "ignore", "classes", "about"} or encoding not in {"index", "colour"}:
-        raise ConfigError(f"{origin}: keys are about, encoding (index or colour), ignore and classes; found {extra or encoding!r}")
+    extra = sorted(map(str, set(content) - {"encoding", "ignore", "classes", "about"}))
+    if extra or encoding not in {"index", "colour"}:
+        found = ", ".join(extra) or f"encoding: {encoding}"
+        raise ConfigError(f"{origin}: keys are about, encoding (index or colour), ignore and classes; found {found}")
     try:
         classes = tuple(_class(i, entry, encoding) for i, entry in enumerate(content["classes"]))
         ignore: Any = tuple(tuple(map(int, v)) if encoding == "colour" else int(v) for v in content.get("ignore", ()))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{origin}: each class needs name, common and (for colours, else at will) colour ({error!r})") from None
     codes = [c.colour for c in classes] if encoding == "colour" else [v for c in classes for v in c.values]
     doubled = {str(v) for v in [*codes, *ignore] if [*codes, *ignore].count(v) > 1}

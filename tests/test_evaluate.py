@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -141,6 +143,21 @@ def test_the_worst_picture_shows_its_errors(three: LabelledData) -> None:
     score = found.worst(1)[0]
     share = (1 - score.accuracy) * 0.25 * 360 / picture.shape[0]  # one of four tiles, and the captions above and below
     assert red == pytest.approx(share, abs=0.1)
+
+
+def test_images_that_could_not_be_compared_are_not_the_worst(three: LabelledData) -> None:
+    found = evaluate(SegmentationWorker(load(str(saved(Path(three.name).parent / "m")))), three, {"sky": "sky"})
+    nothing = replace(found.images[0], mean_iou=float("nan"))
+    assert [i.mean_iou for i in replace(found, images=(nothing, *found.images[1:])).worst(9)] == sorted(
+        i.mean_iou for i in found.images[1:]
+    )
+
+
+def test_a_drive_whose_labels_do_not_fit(tmp_path: Path, drive: DriveFiles, segpipe: Run) -> None:
+    shutil.copytree(drive.video.parent, tmp_path / "drive")
+    (tmp_path / "drive" / "labels" / "000003.png").unlink()
+    code, _, err = segpipe("evaluate", "builtin:street", tmp_path / "drive", "-q")
+    assert (code, "20 frames in drive.mp4, but 19 labels" in err) == (3, True)
 
 
 def test_compare(tmp_path: Path, three: LabelledData, segpipe: Run) -> None:

@@ -82,6 +82,8 @@ def test_wrong_remaps(remap: dict[str, str], message: str) -> None:
         ("classes: [{name: a}, {name: a}]", "names of their own"),
         ("classes: [{name: a, common: nothing}]", "common one of sky"),
         ("classes: [{value: 3}]", "each class needs name"),
+        ("classes: [road, sky]", "each class needs name"),
+        ("encoding: rgb\nclasses: [{name: a}]", "found encoding: rgb"),
         ("classes: []", "1 to 255 classes"),
         ("klasses: []", "keys are about"),
         ("encoding: colour\nclasses: [{name: a}]", "each class needs name"),

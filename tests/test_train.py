@@ -23,10 +23,12 @@ from safetensors.torch import load_file
 from segpipe.errors import ConfigError, ModelError, TrainingError
 from segpipe.evaluation.shipping import train_and_measure
 from segpipe.sample import DriveSettings, render_drive
+from segpipe.taxonomy_files import load_taxonomy
 from segpipe.training.loop import train
 from segpipe.training.memory import check_memory, kept_bytes
 from segpipe.training.networks import build_network
 from segpipe.training.on_cpu import depthwise_in_float32
+from segpipe.training.run_folder import held
 from segpipe.training.settings import Network, TrainingJob, make_training_job
 from segpipe.training.setup import prepare
 from tests.conftest import ROOT
@@ -140,7 +142,7 @@ def test_a_killed_process_goes_on(tmp_path: Path) -> None:
 
 def test_another_job_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     train(job_of(tmp_path, schedule={"epochs": 1}), progress=False)
-    with pytest.raises(TrainingError, match=r"holds a run with other settings \(optimiser differ\).*--fresh"):
+    with pytest.raises(TrainingError, match=r"holds a run with other settings: optimiser; .*--fresh"):
         train(job_of(tmp_path, schedule={"epochs": 1}, optimiser={"rate": 0.5}), progress=False)
     done = train(job_of(tmp_path, schedule={"epochs": 1}, optimiser={"rate": 0.02}), fresh=True, progress=False)
     assert done.resumed_from == 0
@@ -211,6 +213,14 @@ def test_frozen_parts_stay(tmp_path: Path) -> None:
         ({"network": {"freeze": ["encoder.conv9"]}}, ConfigError, "no part is called encoder.conv9; there are"),
         ({"network": {"architecture": "FPN", "encoder": "resnet999"}}, ConfigError, "resnet999"),
         ({"network": {"start": "runs/nowhere"}}, ModelError, "no such model folder"),
+        (
+            {"network": {"architecture": "FPN", "encoder": "resnet18", "weights": "none"}, "input": {"shortest_edge": 68}},
+            ConfigError,
+            "input: FPN doesn't take 1 pictures of 68x",
+        ),
+        ({"data": {"remap": {"sky": "road", "car": "road"}}}, ConfigError, "leaves 1 class"),
+        ({"machine": {"strategy": "dpp"}}, ConfigError, "Lightning refuses it .*dpp"),
+        ({"schedule": {"batch": 5}, "machine": {"devices": 2}}, TrainingError, "of 4 for each of 2 devices"),
         ({"schedule": {"batch": 64}}, TrainingError, "batch 64 is more than the 8 images"),
         (
             {"schedule": {"batch": 4000, "images_per_epoch": 4000}, "augmentation": {"crop": [4096, 4096]}},
@@ -282,3 +292,73 @@ def test_a_gpu_trains_in_mixed_precision(tmp_path: Path) -> None:
     assert done.report.peak_gpu_bytes > 0
     assert done.evaluation.tally.mean_iou > 0.5
     assert "on a GPU (" in (tmp_path / "run" / "model" / "README.md").read_text()
+
+
+def test_resume_with_everything_that_draws(tmp_path: Path) -> None:
+    """Dropout, batch normalisation, pasting, balance and loader processes: all go on as if nothing had happened."""
+    over: dict[str, Any] = {
+        "network": {"architecture": "FPN", "encoder": "resnet18", "weights": "none", "options": {"decoder_dropout": 0.5}},
+        "input": {"multiple_of": 32}, "augmentation": {"paste": 0.5, "paste_classes": ["car"]},
+        "schedule": {"epochs": 3, "balance": 0.5}, "machine": {"loaders": 2}, "optimiser": {"rate": 0.001},
+    }  # fmt: skip
+    train(job_of(tmp_path, output=str(tmp_path / "whole"), **over), progress=False)
+    broken = job_of(tmp_path, output=str(tmp_path / "broken"), **over)
+    with pytest.raises(RuntimeError, match="died"):
+        train(broken, progress=False, extra=(Dies(1),))
+    train(broken, progress=False)
+    second = weights_of(tmp_path / "broken")
+    for name, value in weights_of(tmp_path / "whole").items():
+        torch.testing.assert_close(second[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_finished_run_stays_finished(tmp_path: Path) -> None:
+    job = job_of(tmp_path, schedule={"epochs": 60, "patience": 2, "average": 0.0}, optimiser={"rate": 1e-9})
+    first = train(job, progress=False)
+    again = train(job, progress=False)
+    assert (again.epochs, again.steps, again.resumed_from) == (first.epochs, first.steps, first.epochs)
+    assert again.miou == first.miou
+
+
+def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "mine.txt").write_text("precious")
+    for fresh in (False, True):
+        with pytest.raises(TrainingError, match="a folder with other things in it"):
+            train(job_of(tmp_path), fresh=fresh, progress=False)
+    assert (tmp_path / "run" / "model" / "mine.txt").read_text() == "precious"
+
+
+def test_other_classes_or_images_are_noticed(tmp_path: Path) -> None:
+    job = job_of(tmp_path, schedule={"epochs": 1})
+    train(job, progress=False)
+    (tmp_path / "three.yaml").write_text((tmp_path / "three.yaml").read_text() + "  - {name: tree, common: vegetation}\n")
+    load_taxonomy.cache_clear()
+    with pytest.raises(TrainingError, match=r"other classes, images; go on with the old ones"):
+        train(job, progress=False)
+    (tmp_path / "run" / "run.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"run\.json is damaged"):
+        train(job_of(tmp_path), progress=False)
+
+
+def test_a_damaged_checkpoint_is_said(tmp_path: Path) -> None:
+    train(job_of(tmp_path, schedule={"epochs": 1}), progress=False)
+    (tmp_path / "run" / "checkpoints" / "last.ckpt").write_bytes(b"half")
+    with pytest.raises(TrainingError, match=r"last\.ckpt: the checkpoint can't be read .*--fresh"):
+        train(job_of(tmp_path, schedule={"epochs": 1}), progress=False)
+
+
+def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with held(tmp_path / "run"), pytest.raises(TrainingError, match="another training run is writing there"):
+        train(job_of(tmp_path), progress=False)
+
+
+def test_weights_that_are_no_numbers_become_no_checkpoint(tmp_path: Path) -> None:
+    class Bursts(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *rest: Any) -> None:
+            if trainer.global_step == 4:
+                next(pl_module.parameters()).data.fill_(float("inf"))
+
+    with pytest.raises(TrainingError, match="the weights are no numbers any more at step 4"):
+        train(job_of(tmp_path), progress=False, extra=(Bursts(),))
+    assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 0

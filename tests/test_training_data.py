@@ -118,6 +118,12 @@ def test_an_unknown_placeholder(root: Path) -> None:
         checked(root, labels="labels/{id}.png")
 
 
+@pytest.mark.parametrize("pattern", [{"images": "/tmp/*.jpg"}, {"labels": "{stem.x}.png"}])
+def test_patterns_that_cannot_work(root: Path, pattern: dict[str, str]) -> None:
+    with pytest.raises(SourceError, match=r"is no pattern below|allowed in braces"):
+        checked(root, **pattern)
+
+
 def test_augmentation_keeps_picture_and_labels_together(root: Path) -> None:
     pair = checked(root).pairs[0]
     rgb, classes = read_pair(pair, load_taxonomy(str(root.parent / "three.yaml")))

@@ -79,6 +79,8 @@ def evaluate(args: Namespace) -> int:
     from segpipe.evaluation.pictures import write_evaluation
     from segpipe.evaluation.tables import as_text
 
+    if args.worst < 0:
+        raise ConfigError(f"--worst {args.worst}: 0 or more")
     data, worker, mapping = data_from(args), worker_of(args.model, args), mapping_from(args)
     with tqdm(total=len(data), unit="image", disable=True if args.quiet else None, file=sys.stderr) as bar:
         found = measuring.evaluate(worker, data, mapping, bar.update)
@@ -93,6 +95,8 @@ def compare(args: Namespace) -> int:
     """`segpipe compare`."""
     from segpipe.evaluation import compare as comparing
 
+    if args.rounds < 1:
+        raise ConfigError(f"--rounds {args.rounds}: at least 1")
     if len(args.models) < 2:
         raise ConfigError("compare wants two or more models and a data set: segpipe compare MODEL MODEL DATA")
     data, mapping = data_from(args), mapping_from(args)

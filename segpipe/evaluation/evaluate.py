@@ -41,10 +41,13 @@ class LabelledData:
         if self.video is None:
             yield from ((pair, *read_pair(pair, self.taxonomy)) for pair in self.pairs)
             return
-        shards = shards_of_video(self.video, Sampling(), 10**6)
-        frames = (f.rgb for s in shards for f in open_shard(s, Sampling()) if isinstance(f, Frame))
-        for pair, rgb in zip(self.pairs, frames, strict=True):
-            yield pair, rgb, read_label(pair.label, self.taxonomy)
+        shards = list(shards_of_video(self.video, Sampling(), 10**6))
+        count = sum(s.frame_count for s in shards)
+        if count != len(self.pairs):
+            raise SourceError(f"{self.name}: {count} frames in {DRIVE}, but {len(self.pairs)} labels; render it again")
+        for pair, frame in zip(self.pairs, (f for s in shards for f in open_shard(s, Sampling())), strict=True):
+            if isinstance(frame, Frame):  # one that can't be decoded is left out, and moves no other
+                yield pair, frame.rgb, read_label(pair.label, self.taxonomy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Evaluation:
 
     def worst(self, count: int) -> tuple[ImageScore, ...]:
         """The pictures with the lowest mean IoU, the worst first."""
-        return tuple(sorted(self.images, key=lambda i: (i.mean_iou, i.accuracy))[:count])
+        measured = [i for i in self.images if i.mean_iou == i.mean_iou]  # NaN: nothing in it could be compared
+        return tuple(sorted(measured, key=lambda i: (i.mean_iou, i.accuracy))[:count])
 
 
 def labelled_data(folder: Folder, taxonomy: Taxonomy) -> LabelledData:

@@ -53,7 +53,11 @@ def find_pairs(folder: Folder) -> list[Pair]:
     if not root.is_dir():
         raise SourceError(f"{root}: no such folder; give data.…root the folder that holds images and labels")
     glob = folder.pattern("images").replace("{split}", folder.split)
-    images = sorted(p for p in root.glob(glob) if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+    try:
+        found = list(root.glob(glob))
+    except (NotImplementedError, ValueError):
+        raise SourceError(f"images: {glob!r} is no pattern below {root}, such as images/*.jpg") from None
+    images = sorted(p for p in found if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
     if not images:
         raise SourceError(f"{root}: no images match {glob}; set images: to a pattern below the root, or choose another layout")
     pairs = [Pair(image, _label_of(root, image, folder)) for image in images]
@@ -74,7 +78,7 @@ def _label_of(root: Path, image: Path, folder: Folder) -> Path:
     }  # fmt: skip
     try:
         return root / folder.pattern("labels").format(**fields)
-    except (KeyError, IndexError, ValueError):
+    except (KeyError, IndexError, ValueError, AttributeError):
         raise SourceError(f"labels: {folder.pattern('labels')!r}; allowed in braces are {', '.join(fields)}") from None
 
 

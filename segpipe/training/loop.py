@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 import signal
 import sys
 import warnings
@@ -16,17 +14,18 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException  # type: ignore[attr-defined]
 from torch import Tensor
 
-from segpipe.errors import TrainingError
-from segpipe.store.files import write_text
+from segpipe.errors import ConfigError, TrainingError
 from segpipe.training.augment import EpochSampler
 from segpipe.training.callbacks import History, moving_average
 from segpipe.training.folder import save_model
 from segpipe.training.losses import WeightedSum
 from segpipe.training.module import SegmentationModule
+from segpipe.training.run_folder import BEST, LAST, WholeCheckpoints, begin, check_run, describe_run, held, read_checkpoint
 from segpipe.training.settings import TrainingJob
-from segpipe.training.setup import device_of, precision_of, prepare, preprocessing_of, training_loader, validation_loader
+from segpipe.training.setup import Prepared, device_of, precision_of, prepare, preprocessing_of, training_loader, validation_loader
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,71 +49,65 @@ def train(job: TrainingJob, fresh: bool = False, progress: bool = True, extra: t
     have; with another job it is refused, unless `fresh` throws the old run away.
     """
     out = Path(job.output).expanduser()
-    last = out / "checkpoints" / "last.ckpt"
-    _check_output(job, out, fresh)
     ready = prepare(job)
-    out.mkdir(parents=True, exist_ok=True)
-    if fresh:
-        _forget(out)
-    write_text(out / "job.json", job.model_dump_json(indent=2) + "\n")
-    sampler = EpochSampler(ready.train, job.schedule.images_per_epoch, job.schedule.balance, job.seed)
-    module = SegmentationModule(ready.network, WeightedSum(job.loss, ready.train.shares), job, ready.taxonomy.names)
-    history = History(out)
-    callbacks, best = _callbacks(job, out, history, progress)
-    trainer = _trainer(job, out, [*callbacks, *extra], progress)
-    resumed = _epochs_in(last) if last.exists() else 0
+    now = describe_run(job, ready.taxonomy, ready.train)
+    check_run(out, now, fresh)
+    with held(out):
+        sampler = EpochSampler(ready.train, job.schedule.images_per_epoch, job.schedule.balance, job.seed)
+        module = SegmentationModule(ready.network, WeightedSum(job.loss, ready.train.shares), job, ready.taxonomy.names)
+        history = History(out)
+        trainer = _trainer(job, out, [*_callbacks(job, out, history, progress), *extra], progress)
+        begin(out, now, fresh)
+        resumed = _fit(trainer, module, ready, sampler, out / LAST)
+        if not trainer.is_global_zero:  # another process of the same run writes the model
+            sys.exit(0)
+        state, miou, steps = _kept(job, out, history)
+        ready.network.load_state_dict(state)
+        folder = save_model(ready.network, ready.taxonomy, preprocessing_of(job), out / "model")
+    return TrainingReport(folder, len(history.rows), steps, history.seconds, miou, resumed, _peak_gpu_bytes())
+
+
+def _fit(trainer: pl.Trainer, module: SegmentationModule, ready: Prepared, sampler: EpochSampler, last: Path) -> int:
+    """Run Lightning's loop, from the last checkpoint where there is one; returns the epochs done before."""
+    before = read_checkpoint(last) if last.exists() else None
+    if before is not None and (stopped_early(before) or int(before["epoch"]) + 1 >= ready.job.schedule.epochs):
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, History):
+                callback.load_state_dict(before["callbacks"][callback.state_key])
+        return int(before["epoch"]) + 1
+    # Lightning sets the epoch too late for the first one: loader processes ask for samples as soon as they start.
+    sampler.set_epoch(int(before["epoch"]) + 1 if before is not None else 0)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning|torch")
         try:
             trainer.fit(
-                module,
-                training_loader(ready, sampler),
-                validation_loader(ready),
-                ckpt_path=str(last) if last.exists() else None,
-                weights_only=True,
-            )
+                module, training_loader(ready, sampler), validation_loader(ready),
+                ckpt_path=str(last) if before is not None else None, weights_only=True,
+            )  # fmt: skip
         except SystemExit:  # what Lightning makes of Ctrl-C, with SIGINT ignored from then on
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            text = " ".join(str(error).split())[:160]
+            if not isinstance(error, (torch.OutOfMemoryError, MemoryError)) and "can't allocate memory" not in text:
+                raise
             raise TrainingError(
-                f"out of memory ({' '.join(str(error).split())[:160]}); make schedule.batch or augmentation.crop smaller, and run "
-                "the same command with --fresh"
+                f"out of memory ({text}); make schedule.batch or augmentation.crop smaller, and run the same command with --fresh"
             ) from None
-    if not trainer.is_global_zero:  # another process of the same run writes the model
-        sys.exit(0)
-    state, miou = _kept(job, out, best, history)
-    ready.network.load_state_dict(state)
-    folder = save_model(ready.network, ready.taxonomy, preprocessing_of(job), out / "model")
-    return TrainingReport(folder, len(history.rows), trainer.global_step, history.seconds, miou, resumed, _peak_gpu_bytes())
+    return int(before["epoch"]) + 1 if before is not None else 0
+
+
+def stopped_early(checkpoint: dict[str, Any]) -> bool:
+    """Whether the run had ended by `schedule.patience`, which Lightning forgets when it goes on."""
+    states = [v for k, v in checkpoint.get("callbacks", {}).items() if k.startswith("EarlyStopping")]
+    return any(s["wait_count"] >= s["patience"] for s in states)
 
 
 def _peak_gpu_bytes() -> int:
     return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
 
 
-def _check_output(job: TrainingJob, out: Path, fresh: bool) -> None:
-    saved = out / "job.json"
-    if fresh or not saved.exists():
-        return
-    before = TrainingJob.model_validate(json.loads(saved.read_text(encoding="utf-8")))
-    now, then = what_is_learnt(job), what_is_learnt(before)
-    different = sorted(k for k in now if now[k] != then[k])
-    if different:
-        raise TrainingError(
-            f"{out}: holds a run with other settings ({', '.join(different)} differ); go on with the old ones, choose another "
-            "output, or throw the old run away with --fresh"
-        )
-
-
-def _forget(out: Path) -> None:
-    for name in ("checkpoints", "model", "tensorboard"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("history.csv", "curves.png"):
-        (out / name).unlink(missing_ok=True)
-
-
-def _callbacks(job: TrainingJob, out: Path, history: History, progress: bool) -> tuple[list[Callback], ModelCheckpoint]:
+def _callbacks(job: TrainingJob, out: Path, history: History, progress: bool) -> list[Callback]:
     folder = out / "checkpoints"
     best = ModelCheckpoint(folder, "best", monitor="val/miou", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
@@ -122,12 +115,19 @@ def _callbacks(job: TrainingJob, out: Path, history: History, progress: bool) ->
     callbacks += [history, best, last, LearningRateMonitor("step")]
     if job.schedule.patience:
         callbacks.append(EarlyStopping("val/miou", mode="max", patience=job.schedule.patience))
-    return [*callbacks, *([TQDMProgressBar()] if progress else [])], best
+    return [*callbacks, *([TQDMProgressBar()] if progress else [])]
 
 
 def _trainer(job: TrainingJob, out: Path, callbacks: list[Callback], progress: bool) -> pl.Trainer:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        return _made_trainer(job, out, callbacks, progress)
+    except (ValueError, RuntimeError, TypeError, MisconfigurationException) as error:
+        raise ConfigError(f"machine: Lightning refuses it ({' '.join(str(error).split())[:300]})") from None
+
+
+def _made_trainer(job: TrainingJob, out: Path, callbacks: list[Callback], progress: bool) -> pl.Trainer:
     machine = job.machine
     return pl.Trainer(
         accelerator="cpu" if device_of(job).type == "cpu" else "gpu", devices=machine.devices, strategy=machine.strategy,
@@ -135,30 +135,16 @@ def _trainer(job: TrainingJob, out: Path, callbacks: list[Callback], progress: b
         gradient_clip_val=job.optimiser.clip or None, callbacks=callbacks, default_root_dir=out,
         logger=TensorBoardLogger(out, name="tensorboard", version=""), num_sanity_val_steps=0, use_distributed_sampler=False,
         enable_progress_bar=progress, enable_model_summary=False, log_every_n_steps=10,
+        plugins=[WholeCheckpoints()],
     )  # fmt: skip
 
 
-def _epochs_in(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"]) + 1
-
-
-def _kept(job: TrainingJob, out: Path, best: ModelCheckpoint, history: History) -> tuple[dict[str, Tensor], float]:
-    """The network's weights that are kept, and their mean IoU where it was measured (the last validation's for `last`)."""
+def _kept(job: TrainingJob, out: Path, history: History) -> tuple[dict[str, Tensor], float, int]:
+    """The network's weights that are kept, their mean IoU where it was measured, and the steps of the whole run."""
     scores = [r["val/miou"] for r in history.rows if "val/miou" in r]
-    keep_last = job.schedule.keep == "last" or not best.best_model_path
+    keep_last = job.schedule.keep == "last" or not (out / BEST).exists()
     # Where weights are averaged, a checkpoint's state_dict is the average.
-    file = out / "checkpoints" / "last.ckpt" if keep_last else Path(best.best_model_path)
-    state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
+    state = read_checkpoint(out / (LAST if keep_last else BEST))["state_dict"]
     miou = (scores[-1] if keep_last else max(scores)) if scores else float("nan")
-    return {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}, miou
-
-
-def what_is_learnt(job: TrainingJob) -> dict[str, Any]:
-    """The settings that decide the weights: another machine or folder changes no more than rounding, and the size at
-    which the model is used changes nothing where validation doesn't choose the weights."""
-    found = job.model_dump()
-    for key in ("output", "card", "machine"):
-        del found[key]
-    if job.schedule.keep == "last" and not job.schedule.patience:
-        del found["input"]["shortest_edge"]
-    return found
+    steps = int(history.rows[-1]["step"]) if history.rows else 0
+    return {k.removeprefix("network."): v for k, v in state.items() if k.startswith("network.")}, miou, steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -38,26 +38,33 @@ def kept_bytes(network: nn.Module, height: int, width: int, autocast: torch.dtyp
 
 
 def available_bytes(device: torch.device) -> int:
-    """Memory that is free on the device; of a CPU, what the system says is available."""
+    """Memory that is free on the device; of a CPU, what the system and the container's limit leave."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _cached_bytes()
-    except (ValueError, OSError):
-        return 1 << 62  # not a POSIX system: nothing is known, nothing is refused
+    limits = [_meminfo(), _container()]
+    return min((n for n in limits if n is not None), default=1 << 62)  # nothing known: nothing is refused
 
 
-def _cached_bytes() -> int:
+def _meminfo() -> int | None:
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            fields = {line.partition(":")[0]: line.split()[1] for line in file}
-        return int(fields["Cached"]) * 1024
-    except (OSError, KeyError, IndexError, ValueError):
-        return 0
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    except (OSError, StopIteration, IndexError, ValueError):
+        return None
+
+
+def _container(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """What a container's limit (cgroup 2) leaves; None without one."""
+    try:
+        most, used = ((root / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):
+        return None
+    return None if most == "max" else max(0, int(most) - int(used))
 
 
 def check_memory(network: nn.Module, batch: int, crop: tuple[int, int], autocast: torch.dtype | None, device: torch.device) -> int:
-    """Bytes that a step will need. Raises TrainingError where that is more than there is, with the largest batch that fits."""
+    """Bytes that a step on `device` will need; the network may still be on the CPU. Raises TrainingError where that is more
+    than there is, with the largest batch that fits."""
     each = int(kept_bytes(network, *crop, autocast) * RESERVE)
     weights = sum(p.numel() * p.element_size() for p in network.parameters()) * 5  # gradient, two moments, the average
     available = available_bytes(device)

@@ -74,6 +74,15 @@ class SegmentationModule(pl.LightningModule):
             self.log_dict({f"train/{n}": v for n, v in parts.items()}, on_epoch=True, on_step=False, batch_size=len(pixels))
         return total
 
+    def on_train_epoch_end(self) -> None:
+        # A last step may have a finite loss and a gradient that isn't: such weights must not become a checkpoint.
+        wrong = [n for n, p in self.network.named_parameters() if not torch.isfinite(p).all()]
+        if wrong:
+            raise TrainingError(
+                f"the weights are no numbers any more at step {self.global_step} (epoch {self.current_epoch}, {wrong[0]}); "
+                "checkpoints/last.ckpt keeps the last good epoch: lower optimiser.rate and start again with --fresh"
+            )
+
     def validation_step(self, batch: Batch, index: int) -> None:
         pixels, classes = batch
         logits = functional.interpolate(self(pixels).float(), size=classes.shape[-2:], mode="bilinear", align_corners=False)

@@ -142,7 +142,7 @@ class Schedule(Strict):
     average: float = Field(0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: none")
     validate_every: int = Field(1, ge=1, description="epochs")
     patience: int = Field(0, ge=0, description="stop after so many validations without a better one; 0: never")
-    keep: Literal["best", "last"] = Field("best", description="which weights become the model; 'last' never looks at val")
+    keep: Literal["best", "last"] = Field("best", description="the weights that become the model; last: val doesn't choose")
 
 
 class Machine(Strict):
