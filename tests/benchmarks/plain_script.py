@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 
-def segment_video(model: torch.nn.Module, video: Path, out: Path, frames: int, names: list[str]) -> None:
+def segment_video(model: torch.nn.Module, video: Path, out: Path, frames: int, names: list[str], edge: int) -> None:
     """Masks as PNG and class shares as CSV in `out`."""
     reader = cv2.VideoCapture(str(video))
     with (out / "classes.csv").open("w", newline="") as file, torch.no_grad():
@@ -26,8 +27,8 @@ def segment_video(model: torch.nn.Module, video: Path, out: Path, frames: int, n
                 break
             height, width = bgr.shape[:2]
             rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            # as the model card says: shorter edge to 352, both to a multiple of 32, (pixel - 127) / 128
-            short = 352 / min(height, width)
+            # as the model card says: shorter edge to 448, both to a multiple of 32, (pixel - 127) / 128
+            short = edge / min(height, width)
             size = (round(int(width * short) / 32) * 32, round(int(height * short) / 32) * 32)
             small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
             x = (torch.from_numpy(small).permute(2, 0, 1)[None].float() - 127) / 128
@@ -44,7 +45,8 @@ def segment_video(model: torch.nn.Module, video: Path, out: Path, frames: int, n
 
 if __name__ == "__main__":
     clip, weights, folder, count, *class_names = sys.argv[1:]
+    edge_of_model = json.loads((Path(weights) / "segpipe.json").read_text())["preprocessing"]["shortest_edge"]
     network = smp.from_pretrained(weights).eval()
     began = time.perf_counter()
-    segment_video(network, Path(clip), Path(folder), int(count), class_names)
+    segment_video(network, Path(clip), Path(folder), int(count), class_names, edge_of_model)
     print(time.perf_counter() - began)
