@@ -68,6 +68,16 @@ class Canvas:
         cv2.ellipse(self.rgb, middle, axes, 0, 0, 360, tuple(map(float, colour)), -1, cv2.LINE_AA)
         cv2.ellipse(self.labels, middle, axes, 0, 0, 360, (LABEL[name],), -1, cv2.LINE_8)
 
+    def dots(self, points: NDArray[np.float64], sizes: NDArray[np.float64], colours: NDArray[np.float64], name: str) -> None:
+        """Fill many small discs: places [N, 3], radii in metres [N], colours [N, 3]. Less than a pixel isn't drawn."""
+        placed = self.project(points)
+        radii = self.focal * sizes / placed[:, 2]
+        for (u, v, _), radius, colour in zip(placed, radii, colours, strict=True):
+            if radius >= 0.5 and abs(u) < 1e4 and abs(v) < 1e4:
+                middle, whole = (round(float(u)), round(float(v))), max(1, round(float(radius)))
+                cv2.circle(self.rgb, middle, whole, tuple(map(float, colour)), -1, cv2.LINE_AA)
+                cv2.circle(self.labels, middle, whole, (LABEL[name],), -1, cv2.LINE_8)
+
     def board(self, s: float, d: float, low: float, high: float, half: float, colour: Colour, name: str) -> None:
         """An upright rectangle that faces the camera."""
         self.polygon([(s, d - half, low), (s, d + half, low), (s, d + half, high), (s, d - half, high)], colour, name)

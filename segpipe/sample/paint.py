@@ -11,6 +11,7 @@ from segpipe.sample.world import PAVEMENT_END, ROAD_HALF, Thing
 WALLS = ((156, 112, 92), (178, 160, 136), (134, 124, 118), (196, 186, 168), (148, 92, 78), (168, 150, 120))
 CARS = ((150, 30, 34), (40, 60, 110), (190, 192, 196), (32, 34, 38), (110, 116, 122), (224, 224, 226))
 COATS = ((60, 60, 110), (130, 40, 50), (40, 90, 60), (40, 40, 44), (150, 120, 70))
+LEAVES = 1100
 SKIN = (206, 166, 142)
 
 
@@ -115,9 +116,10 @@ def fence(canvas: Canvas, t: Thing, s: float, d: float) -> None:
 
 
 def tree(canvas: Canvas, t: Thing, s: float, d: float) -> None:
-    """A trunk and a crown of overlapping leaves, darker below."""
+    """A trunk and a crown of overlapping boughs with leaves, darker below."""
     canvas.board(s, d, 0, t.height * 0.45, 0.16, (82, 66, 52), "tree")
     rng = np.random.default_rng(t.look)
+    boughs = []
     for level in (0.0, 0.5, 1.0):
         for _ in range(7):
             across, up = rng.normal(0, 0.22, 2)
@@ -125,6 +127,20 @@ def tree(canvas: Canvas, t: Thing, s: float, d: float) -> None:
             green = shade((78, 108, 56), 0.72 + 0.28 * level + float(rng.uniform(-0.08, 0.08)))
             centre = (s, d + float(across) * t.width, t.height * (0.56 + 0.16 * level + 0.2 * float(up)))
             canvas.ellipse(centre, size, size * 0.85, green, "tree")
+            boughs.append((centre[1], centre[2], size))
+    _leaves(canvas, t, s, np.array(boughs))
+
+
+def _leaves(canvas: Canvas, t: Thing, s: float, boughs: np.ndarray) -> None:
+    """Tufts of leaves all over the boughs (place, height and size, [N, 3]): a crown of one colour looks like a sign."""
+    rng = np.random.default_rng((t.look, LEAVES))
+    place, height, size = boughs[rng.integers(0, len(boughs), LEAVES)].T
+    angle, out = rng.uniform(0, 2 * np.pi, LEAVES), np.sqrt(rng.uniform(0, 1, LEAVES))
+    up = height + size * 0.85 * out * np.sin(angle)
+    points = np.stack([np.full(LEAVES, s), place + size * out * np.cos(angle), up], 1)
+    light = np.clip(0.85 + 1.4 * (up / t.height - 0.68) + rng.normal(0, 0.3, LEAVES), 0.3, 1.7)
+    colours = np.clip(np.array([74.0, 98, 50]) * light[:, None] + rng.normal(0, 7, (LEAVES, 3)), 0, 255)
+    canvas.dots(points, rng.uniform(0.004, 0.018, LEAVES) * t.height, colours, "tree")
 
 
 def pole(canvas: Canvas, t: Thing, s: float, d: float) -> None:

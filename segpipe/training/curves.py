@@ -54,10 +54,9 @@ def _name_ends(axes, ends: list[tuple[float, str, str]], epochs: int) -> None:  
     """Write each class's name behind its line, names that would overlap pushed apart."""
     if len(ends) > 25:  # 150 names fit no picture
         return
-    lowest, step = -1.0, 0.05
-    for value, name, colour in sorted(ends):
-        y = max(value, lowest + step)
-        lowest = y
+    highest, step = 1.05, 0.05
+    for value, name, colour in sorted(ends, reverse=True):
+        y = highest = min(value, highest - step)
         axes.annotate(
             f" {name} {value * 100:.0f}", (1.0, y), xycoords=("axes fraction", "data"), color=colour, fontsize=8,
             va="center", annotation_clip=False,
