@@ -307,7 +307,7 @@ def test_builtin_street_is_whole_and_small() -> None:
     library = smp.from_pretrained(str(models.BUILTIN / "street")).eval()
     assert sum(p.numel() for p in library.parameters()) < 6_000_000
     assert (models.BUILTIN / "street" / "README.md").read_text().count("CamVid") > 1
-    rgb = np.random.default_rng(0).integers(0, 256, (352, 480, 3), np.uint8)
+    rgb = np.random.default_rng(0).integers(0, 256, (448, 608, 3), np.uint8)
     x = (torch.from_numpy(rgb).permute(2, 0, 1)[None].float() - 127) / 128
     with torch.inference_mode():
         assert torch.allclose(logits_of(found, rgb), library(x), atol=1e-3)
