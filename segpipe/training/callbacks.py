@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,40 @@ from segpipe.store.files import aside, publish
 def moving_average(decay: float) -> WeightAveraging:
     """Lightning's exponential moving average of weights and buffers: what is validated, checkpointed and kept."""
     return WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+
+
+class StopsBetweenBatches(Callback):
+    """Ctrl-C ends training after the batch in work; a second one ends it at once.
+
+    Raised just anywhere, a KeyboardInterrupt can fall into a finaliser, where Python drops it, or into a lock.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if threading.current_thread() is threading.main_thread():  # Python takes signals there only
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def _stop(self) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, *rest: Any) -> None:
+        self._stop()
+
+    def on_validation_batch_end(self, *rest: Any) -> None:
+        self._stop()
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
 
 
 class History(Callback):

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from segpipe.errors import ConfigError, TrainingError
 from segpipe.training.augment import EpochSampler
-from segpipe.training.callbacks import History, moving_average
+from segpipe.training.callbacks import History, StopsBetweenBatches, moving_average
 from segpipe.training.folder import save_model
 from segpipe.training.losses import WeightedSum
 from segpipe.training.module import SegmentationModule
@@ -112,7 +112,7 @@ def _callbacks(job: TrainingJob, out: Path, history: History, progress: bool) ->
     best = ModelCheckpoint(folder, "best", monitor="val/miou", mode="max", enable_version_counter=False)
     last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
     callbacks: list[Callback] = [moving_average(job.schedule.average)] if job.schedule.average else []
-    callbacks += [history, best, last, LearningRateMonitor("step")]
+    callbacks += [StopsBetweenBatches(), history, best, last, LearningRateMonitor("step")]
     if job.schedule.patience:
         callbacks.append(EarlyStopping("val/miou", mode="max", patience=job.schedule.patience))
     return [*callbacks, *([TQDMProgressBar()] if progress else [])]
