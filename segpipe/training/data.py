@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segpipe.errors import SourceError
-from segpipe.frames import VOID, UInt8
+from segpipe.frames import UInt8
 from segpipe.sources.images import read_image
 from segpipe.taxonomy import Taxonomy
 from segpipe.training.settings import Folder
@@ -137,15 +137,3 @@ def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> La
             f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or measure; see the taxonomy"
         )
     return LabelledSet(pairs, taxonomy, counts)
-
-
-def read_all(labelled: LabelledSet) -> Iterator[tuple[Path, UInt8, UInt8]]:
-    """Every image's path, picture and classes, in order."""
-    for pair in labelled.pairs:
-        rgb, classes = read_pair(pair, labelled.taxonomy)
-        yield pair.image, rgb, classes
-
-
-def labelled_pixels(classes: UInt8) -> int:
-    """Pixels that belong to a class."""
-    return int((classes != VOID).sum())

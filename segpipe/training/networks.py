@@ -134,8 +134,3 @@ def network_config(module: nn.Module) -> dict[str, Any]:
     # The library's hub mixin keeps the arguments of the constructor; its own save_pretrained writes the same keys.
     given = dict(getattr(module, "_hub_mixin_config", {}).items())
     return {**json.loads(json.dumps(given)), "_model_class": type(module).__name__, "encoder_weights": None}
-
-
-def parameters_of(module: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
