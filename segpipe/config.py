@@ -6,62 +6,18 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from segpipe.errors import ConfigError
+from segpipe.sections import ModelSettings, QualitySettings, Sampling, StoreSettings, Strict, WorkerSettings
+from segpipe.where import Polygon, RegionSettings, TimeSettings, TrackSettings
+
+__all__ = [
+    "Job", "ModelSettings", "QualitySettings", "RegionSettings", "Sampling", "StoreSettings", "Strict", "TimeSettings",
+    "TrackSettings", "WorkerSettings", "apply_sets", "explain", "make_job", "read_yaml", "validated",
+]  # fmt: skip
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class Strict(BaseModel):
-    """Unknown keys are refused: a misspelt key must never be a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sampling(Strict):
-    """Which frames of a video are segmented. At most one rule; without any, all are. Images are always all taken."""
-
-    every_n: int | None = Field(None, ge=1, description="every n-th frame of the packet index, the first included")
-    per_second: float | None = Field(
-        None, gt=0, le=1000, allow_inf_nan=False, description="n frames a second, each the nearest to its ideal time"
-    )
-    keyframes: bool = Field(False, description="key frames only; the rest is not decoded")
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Sampling:
-        given = [n for n in ("every_n", "per_second", "keyframes") if getattr(self, n)]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other: give one")
-        return self
-
-
-class ModelSettings(Strict):
-    """The network and where it runs."""
-
-    source: str = Field("builtin:street", description="builtin:street, smp:ID, hf:ID, torchvision:NAME or fake:")
-    device: str = Field("auto", description="auto (CUDA when there), cpu, cuda or cuda:N")
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto is float32 on a CPU and float16 autocast on CUDA"
-    )
-    allow_untrained: bool = Field(False, description="run a model whose weights were never trained (a smoke test)")
-
-
-class WorkerSettings(Strict):
-    """Sizes of the batches and of the queues between the stages."""
-
-    batch_size: int = Field(0, ge=0, le=1024, description="frames in one batch; 0: one on a CPU, eight on CUDA")
-    lanes: int = Field(0, ge=0, le=64, description="batches in work at once; 0: one per core on a CPU, two on CUDA")
-    decode_threads: int = Field(0, ge=0, le=64, description="threads of a video decoder; 0: one on a CPU, more on CUDA")
-
-
-class StoreSettings(Strict):
-    """How the dataset is laid out."""
-
-    frames_per_shard: int = Field(
-        512, ge=1, le=100_000, description="frames in one shard, the unit of retry and commit; grows with long videos"
-    )
-    compression_level: int = Field(3, ge=1, le=19, description="ZSTD level")
 
 
 class Job(Strict):
@@ -73,6 +29,12 @@ class Job(Strict):
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
     store: StoreSettings = StoreSettings()
+    time: TimeSettings = TimeSettings()
+    track: TrackSettings = TrackSettings()
+    regions: RegionSettings = RegionSettings()
+    ignore_regions: tuple[Polygon, ...] = Field((), description="polygons of [x, y] from 0 to 1 that don't count")
+    ego_mask: Literal["off", "auto"] = Field("off", description="auto finds bonnet, dashboard and burnt-in text, which don't count")
+    quality: QualitySettings = QualitySettings()
     replace: bool = Field(False, description="throw away a dataset that was made with other settings")
     retry_failed: bool = Field(False, description="do shards with failed frames again")
 

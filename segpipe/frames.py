@@ -59,12 +59,27 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """Where the camera was: degrees in WGS 84, heading clockwise from north. `track_m` is the way since the track's first
+    fix. `source` names the track. None stands for what isn't known."""
+
+    latitude: float
+    longitude: float
+    source: str
+    altitude_m: float | None = None
+    speed_mps: float | None = None
+    heading_deg: float | None = None
+    accuracy_m: float | None = None
+    track_m: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FrameRef:
     """Which frame this is. `frame_id` is the primary key of all tables.
 
     `frame_index` is the position in the video's packet index and `pts_s` its presentation time in seconds; both are
-    None for images, which have no place in a stream. `timestamp_us` is UTC in
-    microseconds since 1970 where the source knows its start, and `timestamp_source` says from where.
+    None for images, which have no place in a stream. `timestamp_us` is UTC in microseconds since 1970 and
+    `timestamp_source` the clock that it is from; they and the `position` come from the source's facts.
     """
 
     frame_id: str
@@ -74,6 +89,7 @@ class FrameRef:
     pts_s: float | None = None
     timestamp_us: int | None = None
     timestamp_source: str | None = None
+    position: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +130,25 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """Measures of a picture's valid pixels, of the grey levels 0 to 255 at a width of 640: variance of the Laplacian, mean,
+    standard deviation, and the share of pixels that are black or white."""
+
+    sharpness: float
+    brightness: float
+    contrast: float
+    saturated_fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInput:
-    """A frame made ready for the network: `pixels` uint8 [h, w, 3] at the network's size, and its `view`."""
+    """A frame made ready for the network: `pixels` uint8 [h, w, 3] at the network's size, its `view`, and the quality of the
+    full picture where it was measured."""
 
     ref: FrameRef
     pixels: UInt8
     view: View
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +165,16 @@ class FrameBatch:
 
 @dataclass(frozen=True, slots=True)
 class ClassStatistics:
-    """Statistics of one frame over its valid pixels, an entry per class (arrays [C]).
+    """Statistics of one frame over its valid pixels, an entry per region and class (arrays [R, C]); region 0 is the whole
+    frame.
 
     `confidence` is the mean probability of the class over its pixels, NaN where it has none. Boxes are inclusive
-    pixel positions, -1 where there is none; centroids are means of pixel positions.
+    pixel positions, -1 where there is none; centroids are means of pixel positions. `components` counts the connected
+    (8 neighbours) parts of a class within the region, and `largest` is the biggest one's share of its pixels.
     """
 
+    regions: tuple[str, ...]
+    valid_pixels: NDArray[np.int64]
     pixel_count: NDArray[np.int64]
     confidence: NDArray[np.float64]
     x_min: NDArray[np.int64]
@@ -150,15 +183,26 @@ class ClassStatistics:
     y_max: NDArray[np.int64]
     centroid_x: NDArray[np.float64]
     centroid_y: NDArray[np.float64]
-    valid_pixels: int
+    components: NDArray[np.int64]
+    largest: NDArray[np.float64]
     mean_confidence: float
     mean_entropy: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """What the worker found: `labels` uint8 [H, W] at the frame's size (VOID where unseen) and its statistics."""
+    """What the worker found: `labels` uint8 [H, W] at the frame's size (VOID where unseen or ignored) and its statistics."""
 
     ref: FrameRef
     labels: UInt8
     statistics: ClassStatistics
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is said of a frame in the end: the share of valid pixels with another class than in the frame before (None for
+    the first of a shard), and whether it passes the thresholds of the config."""
+
+    changed_fraction: float | None
+    usable: bool

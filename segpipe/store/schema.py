@@ -1,12 +1,15 @@
-"""The data contract: the three tables' columns, with a version. Never inferred; a change here is a new version."""
+"""The data contract: the tables' columns, with a version. Never inferred; a change here is a new version."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STATUS_OK, STATUS_ERROR = "ok", "error"
+WHOLE_FRAME = "frame"
+"""The region that every frame has: all its valid pixels."""
 
+_TIME = pa.timestamp("us", tz="UTC")
 _KEYS = [
     pa.field("frame_id", pa.string(), nullable=False),
     pa.field("source_id", pa.string(), nullable=False),
@@ -17,14 +20,29 @@ FRAMES = pa.schema(
     [
         *_KEYS,
         pa.field("pts_s", pa.float64()),
-        pa.field("timestamp", pa.timestamp("us", tz="UTC")),
+        pa.field("timestamp", _TIME),
         pa.field("timestamp_source", pa.string()),
+        pa.field("geometry", pa.binary()),
+        pa.field("latitude", pa.float64()),
+        pa.field("longitude", pa.float64()),
+        pa.field("altitude_m", pa.float64()),
+        pa.field("speed_mps", pa.float64()),
+        pa.field("heading_deg", pa.float64()),
+        pa.field("position_accuracy_m", pa.float64()),
+        pa.field("position_source", pa.string()),
+        pa.field("track_m", pa.float64()),
         pa.field("uri", pa.string(), nullable=False),
         pa.field("width", pa.int32()),
         pa.field("height", pa.int32()),
         pa.field("valid_pixels", pa.int64()),
         pa.field("mean_confidence", pa.float64()),
         pa.field("mean_entropy", pa.float64()),
+        pa.field("sharpness", pa.float64()),
+        pa.field("brightness", pa.float64()),
+        pa.field("contrast", pa.float64()),
+        pa.field("saturated_fraction", pa.float64()),
+        pa.field("changed_fraction", pa.float64()),
+        pa.field("usable", pa.bool_(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
     ]
@@ -34,9 +52,11 @@ CLASS_STATS = pa.schema(
     [
         *_KEYS,
         pa.field("pts_s", pa.float64()),
+        pa.field("region", pa.string(), nullable=False),
         pa.field("class_id", pa.int32(), nullable=False),
         pa.field("class_name", pa.string(), nullable=False),
         pa.field("pixel_count", pa.int64(), nullable=False),
+        pa.field("valid_pixels", pa.int64(), nullable=False),
         pa.field("pixel_fraction", pa.float64(), nullable=False),
         pa.field("mean_confidence", pa.float64(), nullable=False),
         pa.field("x_min", pa.int32(), nullable=False),
@@ -45,6 +65,8 @@ CLASS_STATS = pa.schema(
         pa.field("y_max", pa.int32(), nullable=False),
         pa.field("centroid_x", pa.float64(), nullable=False),
         pa.field("centroid_y", pa.float64(), nullable=False),
+        pa.field("components", pa.int32(), nullable=False),
+        pa.field("largest_component_fraction", pa.float64(), nullable=False),
     ]
 )
 
@@ -58,6 +80,45 @@ MASKS = pa.schema(
     ]
 )
 
+_CLOCK = pa.struct(
+    [("source", pa.string()), ("file", pa.string()), ("raw", pa.string()), ("utc", _TIME), ("note", pa.string())]
+)  # fmt: skip
+_FIX = pa.struct(
+    [
+        ("time", _TIME), ("media_s", pa.float64()), ("latitude", pa.float64()), ("longitude", pa.float64()),
+        ("altitude_m", pa.float64()), ("speed_mps", pa.float64()), ("heading_deg", pa.float64()),
+        ("accuracy_m", pa.float64()), ("track_m", pa.float64()),
+    ]
+)  # fmt: skip
+
+SOURCES = pa.schema(
+    [
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("media_start_s", pa.float64()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("start", _TIME),
+        pa.field("start_source", pa.string()),
+        pa.field("offset_s", pa.float64()),
+        pa.field("clocks", pa.list_(_CLOCK)),
+        pa.field("drive_id", pa.string(), nullable=False),
+        pa.field("drive_index", pa.int32(), nullable=False),
+        pa.field("gap_before_s", pa.float64()),
+        pa.field("track_source", pa.string()),
+        pa.field("track_dropped", pa.int64(), nullable=False),
+        pa.field("track", pa.list_(_FIX)),
+        pa.field("ego_height", pa.int32()),
+        pa.field("ego_width", pa.int32()),
+        pa.field("ego_fraction", pa.float64()),
+        pa.field("ego_lengths", pa.list_(pa.uint32())),
+        pa.field("notes", pa.list_(pa.string())),
+    ]
+)
+
 TABLES = {"frames": FRAMES, "class_stats": CLASS_STATS, "masks": MASKS}
+"""The tables that shards are committed to; `sources` is written by the run itself, a file for each source."""
 COMMIT_ORDER = ("masks", "class_stats", "frames")
 """A shard whose `frames` file exists is done: it is written last and removed first."""
