@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -9,18 +10,22 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+Values = Sequence[float] | Sequence[float | None] | Float64
 NO_TIME = np.iinfo(np.int64).min
 """The `time_us` of a fix that has no UTC time."""
+METRES_PER_DOP = 5.0
+"""What a receiver's dilution of precision (HDOP) is multiplied with to give metres: about the error of a range under open sky. The
+`accuracy_m` made this way tells good fixes from bad ones; it is no measured error."""
 
 
 @dataclass(frozen=True)
 class Track:
     """Fixes, all arrays [N]. NaN stands for what isn't known.
 
-    `time_us` int64 is UTC in microseconds since 1970 (NO_TIME where unknown), `media_s` float64 the seconds since the first frame of
-    the video that the fix was recorded with (NaN unless it was embedded in one). `latitude` and `longitude` are degrees in WGS 84,
-    `heading_deg` clockwise from north. `source` says where it is from, such as `gpx:drive.gpx`; `dropped` counts what was
-    left out, by reason.
+    `time_us` int64 is UTC in microseconds since 1970 (NO_TIME where unknown), `media_s` float64 the seconds since the first frame
+    of the video that the fix was recorded with (NaN unless it was embedded in one). `latitude` and `longitude` are degrees in WGS
+    84, `heading_deg` clockwise from north. `source` says where it is from, such as `gpx:drive.gpx`; `dropped` counts what was left
+    out, by reason.
     """
 
     source: str
@@ -41,6 +46,42 @@ class Track:
         sizes = {name: len(getattr(self, name)) for name in ARRAYS}
         if len(set(sizes.values())) != 1:
             raise ValueError(f"the arrays of a track have one length; these have {sizes}")
+
+    @classmethod
+    def of(
+        cls,
+        source: str,
+        latitude: Values,
+        longitude: Values,
+        *,
+        time_us: Sequence[int] | Int64 | None = None,
+        media_s: Values | None = None,
+        altitude_m: Values | None = None,
+        speed_mps: Values | None = None,
+        heading_deg: Values | None = None,
+        accuracy_m: Values | None = None,
+        dropped: dict[str, int] | None = None,
+    ) -> Track:
+        """A track from sequences [N]; what isn't given is unknown for all fixes, and so is a None in a sequence of floats."""
+        latitudes = np.asarray(latitude, np.float64)
+        known = {"media_s": media_s, "altitude_m": altitude_m, "speed_mps": speed_mps, "heading_deg": heading_deg}
+        floats = {
+            name: np.full(len(latitudes), np.nan) if values is None else np.asarray(values, np.float64)
+            for name, values in {**known, "accuracy_m": accuracy_m}.items()
+        }
+        times = np.full(len(latitudes), NO_TIME) if time_us is None else np.asarray(time_us, np.int64)
+        return cls(source, times, latitude=latitudes, longitude=np.asarray(longitude, np.float64), dropped=dropped or {}, **floats)
+
+    def seconds(self) -> Float64:
+        """The time of each fix in seconds, float64 [N]: `media_s` where all fixes have it, else UTC since the first fix.
+
+        NaN where a fix has no time.
+        """
+        if len(self) and np.isfinite(self.media_s).all():
+            return self.media_s
+        timed = self.time_us != NO_TIME
+        first = self.time_us[timed][0] if timed.any() else 0
+        return np.where(timed, (np.where(timed, self.time_us, first) - first) / 1e6, np.nan)
 
     def take(self, keep: NDArray[np.bool_] | Int64, reason: str = "") -> Track:
         """The fixes at places, or where a mask is true; what a mask leaves out is counted under `reason`."""
