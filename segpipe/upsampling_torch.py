@@ -9,41 +9,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segpipe.frames import VOID, ClassStatistics, View
-from segpipe.stats import finish
+from segpipe.components import components
+from segpipe.frames import VOID, ClassStatistics, UInt8, View
+from segpipe.regions import RegionMap
+from segpipe.stats import NO_BOX, Sums, finish
 from segpipe.upsampling import Axis, axes
 
 
 def labels_and_sums(
-    logits: Tensor, probabilities: Tensor, view: View, input_height: int, input_width: int
+    logits: Tensor, probabilities: Tensor, view: View, input_height: int, input_width: int, regions: RegionMap
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Labels uint8 [H, W] and sums on the device, for one frame's logits and probabilities [C, h, w]."""
     classes, rows, columns = logits.shape
     ys, xs = axes(view, input_height, input_width, rows, columns)
     seen = _winners(logits, ys, xs)
-    near = probabilities[:, _index(ys.nearest, logits)][:, :, _index(xs.nearest, logits)]
-    confidence = near.gather(0, seen[None])[0].double()
-    flat = seen.reshape(-1)
+    y_near, x_near = _index(ys.nearest, logits), _index(xs.nearest, logits)
+    confidence = probabilities[:, y_near][:, :, x_near].gather(0, seen[None])[0].double()
+    entropy = torch.special.entr(probabilities.double()).sum(0)[y_near][:, x_near]
+    atoms = _atoms(regions, seen.device)[view.y0 : view.y1, view.x0 : view.x1]
+    valid = atoms > 0
     height, width = seen.shape
-    x = torch.arange(width, device=seen.device).expand(height, width).reshape(-1) + view.x0
-    y = torch.arange(height, device=seen.device)[:, None].expand(height, width).reshape(-1) + view.y0
-    total = torch.stack([_sums(flat, v, classes) for v in (confidence.reshape(-1), x.double(), y.double())], 1)
-    box = torch.stack(
-        [_extreme(flat, x, classes, "amin"), _extreme(flat, y, classes, "amin"),
-         _extreme(flat, x, classes, "amax"), _extreme(flat, y, classes, "amax")], 1,
-    )  # fmt: skip
-    part = probabilities[:, ys.nearest[0] : ys.nearest[-1] + 1, xs.nearest[0] : xs.nearest[-1] + 1]
-    entropy = torch.special.entr(part.double()).sum(0).mean()
+    x = torch.arange(width, device=seen.device).expand(height, width) + view.x0
+    y = torch.arange(height, device=seen.device)[:, None].expand(height, width) + view.y0
+    cells = regions.membership.shape[1] * classes
+    flat = (atoms * classes + seen)[valid]
+    sums = {
+        "count": torch.bincount(flat, minlength=cells),
+        "box": torch.stack([_extreme(flat, v[valid], cells, how) for v, how in ((x, "amin"), (y, "amin"), (x, "amax"), (y, "amax"))], 1),
+        "total": torch.stack([_sums(flat, v[valid].double(), cells) for v in (confidence, x, y)], 1),
+        "entropy": entropy[valid].mean(),
+    }
     labels = torch.full((view.height, view.width), VOID, dtype=torch.uint8, device=seen.device)
-    labels[view.y0 : view.y1, view.x0 : view.x1] = seen.to(torch.uint8)
-    count = torch.bincount(flat, minlength=classes)
-    return labels, {"count": count, "box": box, "total": total, "entropy": entropy}
+    labels[view.y0 : view.y1, view.x0 : view.x1] = torch.where(valid, seen, VOID).to(torch.uint8)
+    return labels, sums
 
 
-def to_statistics(sums: dict[str, Tensor]) -> ClassStatistics:
-    """Bring the sums of one frame to the host."""
+def to_statistics(sums: dict[str, Tensor], labels: UInt8, regions: RegionMap, classes: int) -> ClassStatistics:
+    """Bring the sums of one frame to the host; the components are counted there, from `labels` uint8 [H, W]."""
+    shape = (regions.membership.shape[1], classes)
     count, box = sums["count"].cpu().numpy().astype(np.int64), sums["box"].cpu().numpy().astype(np.int64)
-    return finish(count, box, sums["total"].cpu().numpy(), float(sums["entropy"]))
+    total = sums["total"].cpu().numpy()
+    found = Sums(count.reshape(shape), box.reshape(*shape, 4), total.reshape(*shape, 3), float(sums["entropy"]))
+    return finish(found, regions, *components(labels, regions, classes))
+
+
+def _atoms(regions: RegionMap, device: torch.device) -> Tensor:
+    """The atoms on the device, int64 [H, W]: a byte a pixel goes over, which is less than the frame itself."""
+    return torch.from_numpy(regions.atoms).to(device, non_blocking=True).long()
 
 
 def _winners(logits: Tensor, ys: Axis, xs: Axis) -> Tensor:
@@ -64,5 +76,5 @@ def _sums(flat: Tensor, values: Tensor, classes: int) -> Tensor:
 
 
 def _extreme(flat: Tensor, values: Tensor, classes: int, reduce: str) -> Tensor:
-    start = torch.full((classes,), -1 if reduce == "amax" else 2**31, dtype=torch.int64, device=flat.device)
+    start = torch.full((classes,), -1 if reduce == "amax" else NO_BOX, dtype=torch.int64, device=flat.device)
     return start.scatter_reduce_(0, flat, values, reduce)

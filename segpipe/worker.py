@@ -17,6 +17,7 @@ from segpipe.config import ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError
 from segpipe.frames import Float32, FrameBatch, FrameResult, ModelInput
 from segpipe.models import Segmenter
+from segpipe.regions import NO_REGIONS, Regions
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
 
@@ -69,34 +70,35 @@ class SegmentationWorker:
         if self.device.type == "cpu" and len(cores) == self.lanes:
             os.sched_setaffinity(0, {cores[next(self._entered) % len(cores)]})
 
-    def run(self, batch: FrameBatch) -> list[FrameResult]:
-        """Segment a batch; results stand in the order of its inputs. Labels uint8 [H, W] at each frame's own size."""
+    def run(self, batch: FrameBatch, regions: Regions = NO_REGIONS) -> list[FrameResult]:
+        """Segment a batch; results stand in the order of its inputs. Labels uint8 [H, W] at each frame's own size.
+
+        `regions` says which pixels count, and which parts of the frame get statistics of their own.
+        """
         with torch.inference_mode():
             if self.device.type == "cuda":
-                return self._run_on_cuda(batch)
+                return self._run_on_cuda(batch, regions)
             with _one_thread():
-                return [self._run_on_cpu(item) for item in batch.inputs]
+                return [self._with_probabilities(item, regions)[0] for item in batch.inputs]
 
     def examine(self, item: ModelInput) -> tuple[FrameResult, Float32]:
         """Segment one input and keep its probabilities too, float32 [h', w', C] at the network's resolution."""
         with torch.inference_mode(), _one_thread():
-            return self._with_probabilities(item)
+            return self._with_probabilities(item, NO_REGIONS)
 
-    def _run_on_cpu(self, item: ModelInput) -> FrameResult:
-        return self._with_probabilities(item)[0]
-
-    def _with_probabilities(self, item: ModelInput) -> tuple[FrameResult, Float32]:
+    def _with_probabilities(self, item: ModelInput, regions: Regions) -> tuple[FrameResult, Float32]:
         with self._autocast():
             logits = self.segmenter.logits(torch.from_numpy(item.pixels)[None].to(self.device))[0].cpu()
         # The kernel reads all classes of a sample together; channels-last logits lie so already.
         probabilities = self._probabilities(logits, 0).permute(1, 2, 0).contiguous().numpy()
         height, width = item.pixels.shape[:2]
         labels, statistics = labels_and_statistics(
-            logits.permute(1, 2, 0).contiguous().numpy(), probabilities, item.view, height, width
+            logits.permute(1, 2, 0).contiguous().numpy(), probabilities, item.view, height, width,
+            regions.at(item.view.height, item.view.width),
         )  # fmt: skip
-        return FrameResult(item.ref, labels, statistics), probabilities
+        return FrameResult(item.ref, labels, statistics, item.quality), probabilities
 
-    def _run_on_cuda(self, batch: FrameBatch) -> list[FrameResult]:
+    def _run_on_cuda(self, batch: FrameBatch, regions: Regions) -> list[FrameResult]:
         height, width = batch.inputs[0].pixels.shape[:2]
         stream = self._stream()
         with torch.cuda.stream(stream):
@@ -104,15 +106,20 @@ class SegmentationWorker:
             with self._autocast():
                 logits = self.segmenter.logits(pinned.to(self.device, non_blocking=True))
             probabilities = self._probabilities(logits, 1)
+            maps = [regions.at(i.view.height, i.view.width) for i in batch.inputs]
             found = [
-                labels_and_sums(lo, p, i.view, height, width) for lo, p, i in zip(logits, probabilities, batch.inputs, strict=True)
+                labels_and_sums(lo, p, i.view, height, width, m)
+                for lo, p, i, m in zip(logits, probabilities, batch.inputs, maps, strict=True)
             ]
             hosts = [torch.empty(labels.shape, dtype=torch.uint8, pin_memory=True) for labels, _ in found]
             for host, (labels, _) in zip(hosts, found, strict=True):
                 host.copy_(labels, non_blocking=True)
-            statistics = [to_statistics(sums) for _, sums in found]
         stream.synchronize()
-        return [FrameResult(i.ref, host.numpy(), s) for i, host, s in zip(batch.inputs, hosts, statistics, strict=True)]
+        classes = logits.shape[1]
+        return [
+            FrameResult(i.ref, host.numpy(), to_statistics(sums, host.numpy(), m, classes), i.quality)
+            for i, host, (_, sums), m in zip(batch.inputs, hosts, found, maps, strict=True)
+        ]
 
     def _probabilities(self, logits: Tensor, axis: int) -> Tensor:
         if self.segmenter.spec.scores == "scores":

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from segpipe.frames import VOID, ClassStatistics, UInt8, View
 from segpipe.models import Preprocessing
+from segpipe.regions import NO_REGIONS, Regions
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
+from segpipe.where import RegionSettings
 
 SIZES = [(90, 160, 24, 40, 6), (64, 64, 64, 64, 3), (50, 70, 7, 9, 11), (33, 21, 66, 42, 4), (1, 1, 3, 3, 2), (40, 60, 1, 1, 5)]
+
+
+OWN = {"corner": (((0.0, 0.0), (0.3, 0.0), (0.0, 0.4)),), "twice": (((0.1, 0.1), (0.6, 0.1), (0.6, 0.9), (0.1, 0.9)),)}
+IGNORED = (((0.8, 0.0), (1.0, 0.0), (1.0, 0.3), (0.8, 0.3)),)
+
+
+def some_regions(height: int, width: int) -> Regions:
+    """All built-in regions, two that overlap them, a part that is ignored, and an ego mask over the last row."""
+    ego = np.zeros((height, width), bool)
+    ego[-1:] = height > 1
+    return Regions(RegionSettings(polygons=OWN), IGNORED, ego)
 
 
 def make_logits(classes: int, rows: int, columns: int, seed: int = 0) -> torch.Tensor:
@@ -22,9 +36,11 @@ def make_logits(classes: int, rows: int, columns: int, seed: int = 0) -> torch.T
     return smooth[0] + 0.3 * torch.randn(classes, rows, columns, generator=generator)
 
 
-def fused(logits: torch.Tensor, view: View, size: tuple[int, int]) -> tuple[UInt8, ClassStatistics]:
+def fused(
+    logits: torch.Tensor, view: View, size: tuple[int, int], regions: Regions = NO_REGIONS
+) -> tuple[UInt8, ClassStatistics]:
     hwc = logits.permute(1, 2, 0).contiguous()
-    return labels_and_statistics(hwc.numpy(), hwc.softmax(2).numpy(), view, *size)
+    return labels_and_statistics(hwc.numpy(), hwc.softmax(2).numpy(), view, *size, regions.at(view.height, view.width))
 
 
 def full_view(height: int, width: int, in_height: int, in_width: int) -> View:
@@ -47,23 +63,51 @@ def test_labels_are_those_of_torch_interpolate(height: int, width: int, rows: in
 def test_statistics_are_those_of_a_slow_count(height: int, width: int, rows: int, columns: int, classes: int) -> None:
     logits = make_logits(classes, rows, columns, seed=3)
     view = full_view(height, width, rows * 4, columns * 4)
-    labels, s = fused(logits, view, (rows * 4, columns * 4))
+    regions = some_regions(height, width)
+    labels, s = fused(logits, view, (rows * 4, columns * 4), regions)
+    members = {name: mask & ~regions.ignored(height, width) for name, mask in slow_regions(height, width).items()}
+    assert s.regions == ("frame", "left", "right", "near", "middle", "far", "path", "corner", "twice")
+    assert np.array_equal(labels == VOID, ~members["frame"])
     probabilities = logits.softmax(0).numpy()
     y = ((np.arange(height) + 0.5) * rows / height - 0.5).clip(0, rows - 1)
     x = ((np.arange(width) + 0.5) * columns / width - 0.5).clip(0, columns - 1)
     near = probabilities[:, np.floor(y + 0.5).astype(int)][:, :, np.floor(x + 0.5).astype(int)]
-    for k in range(classes):
-        ys, xs = np.nonzero(labels == k)
-        assert s.pixel_count[k] == len(ys)
-        if len(ys):
-            assert (s.x_min[k], s.y_min[k], s.x_max[k], s.y_max[k]) == (xs.min(), ys.min(), xs.max(), ys.max())
-            assert (s.centroid_x[k], s.centroid_y[k]) == (pytest.approx(xs.mean()), pytest.approx(ys.mean()))
-            assert s.confidence[k] == pytest.approx(near[k][ys, xs].mean(), rel=1e-5)
-        else:
-            assert s.x_min[k] == -1
-            assert np.isnan(s.confidence[k])
-    assert s.valid_pixels == height * width
-    assert 0 <= s.mean_entropy <= np.log(classes)
+    for r, name in enumerate(s.regions):
+        assert s.valid_pixels[r] == members[name].sum(), name
+        for k in range(classes):
+            here = (labels == k) & members[name]
+            ys, xs = np.nonzero(here)
+            assert s.pixel_count[r, k] == len(ys)
+            if len(ys):
+                assert (s.x_min[r, k], s.y_min[r, k], s.x_max[r, k], s.y_max[r, k]) == (xs.min(), ys.min(), xs.max(), ys.max())
+                assert (s.centroid_x[r, k], s.centroid_y[r, k]) == (pytest.approx(xs.mean()), pytest.approx(ys.mean()))
+                assert s.confidence[r, k] == pytest.approx(near[k][ys, xs].mean(), rel=1e-5)
+                number, _, parts, _ = cv2.connectedComponentsWithStats(here.astype(np.uint8), connectivity=8)
+                assert s.components[r, k] == number - 1
+                assert s.largest[r, k] == pytest.approx(parts[1:, cv2.CC_STAT_AREA].max() / len(ys))
+            else:
+                assert s.x_min[r, k] == -1
+                assert s.components[r, k] == 0
+                assert np.isnan(s.confidence[r, k])
+    pixels = -(near * np.log(near)).sum(0)[members["frame"]]
+    assert s.mean_entropy == pytest.approx(pixels.mean(), rel=1e-4)
+
+
+def slow_regions(height: int, width: int) -> dict[str, np.ndarray]:
+    """The regions by their definition, pixel by pixel: horizon at half the height, a corridor of 2.2 camera heights."""
+    found = {n: np.zeros((height, width), bool) for n in ("frame", "left", "right", "near", "middle", "far", "path", "corner", "twice")}
+    for row in range(height):
+        for column in range(width):
+            x, y = (column + 0.5) / width, (row + 0.5) / height
+            below = (y - 0.5) / 0.5
+            found["frame"][row, column] = True
+            found["left" if x < 0.5 else "right"][row, column] = True
+            if below >= 0:
+                found["far" if below < 0.3 else "middle" if below < 0.6 else "near"][row, column] = True
+            found["path"][row, column] = abs(column + 0.5 - width / 2) <= 1.1 * (row + 0.5 - height / 2)
+            found["corner"][row, column] = x / 0.3 + y / 0.4 < 1
+            found["twice"][row, column] = 0.1 <= x < 0.6 and 0.1 <= y < 0.9
+    return found
 
 
 @pytest.mark.parametrize(("height", "width", "rows", "columns", "classes"), SIZES)
@@ -80,16 +124,17 @@ def test_the_device_path_gives_the_same_on_cuda(height: int, width: int, rows: i
 def check_device_path(device: torch.device, height: int, width: int, rows: int, columns: int, classes: int) -> None:
     logits = make_logits(classes, rows, columns, seed=5)
     view = full_view(height, width, rows * 4, columns * 4)
-    labels, ours = fused(logits, view, (rows * 4, columns * 4))
+    regions = some_regions(height, width)
+    labels, ours = fused(logits, view, (rows * 4, columns * 4), regions)
     there = logits.to(device)
-    other, sums = labels_and_sums(there, there.softmax(0), view, rows * 4, columns * 4)
-    theirs = to_statistics(sums)
+    other, sums = labels_and_sums(there, there.softmax(0), view, rows * 4, columns * 4, regions.at(height, width))
+    theirs = to_statistics(sums, other.cpu().numpy(), regions.at(height, width), classes)
     assert np.mean(labels == other.cpu().numpy()) > 0.999
-    assert np.abs(ours.pixel_count - theirs.pixel_count).sum() <= 0.002 * height * width
+    assert np.abs(ours.pixel_count - theirs.pixel_count)[0].sum() <= 0.002 * height * width
     assert theirs.mean_confidence == pytest.approx(ours.mean_confidence, rel=1e-3)
     assert theirs.mean_entropy == pytest.approx(ours.mean_entropy, rel=1e-4)
     if np.array_equal(labels, other.cpu().numpy()):
-        for name in ("x_min", "y_min", "x_max", "y_max", "pixel_count"):
+        for name in ("x_min", "y_min", "x_max", "y_max", "pixel_count", "valid_pixels", "components", "largest"):
             assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
         assert np.allclose(ours.centroid_x, theirs.centroid_x, equal_nan=True)
         assert np.allclose(ours.confidence, theirs.confidence, equal_nan=True, rtol=1e-4)
@@ -104,8 +149,8 @@ def test_what_a_crop_leaves_out_is_void_and_counts_nowhere() -> None:
     inside = labels[32:96, 48:144]
     assert not np.any(inside == VOID)
     assert np.all(np.delete(labels, np.s_[32:96], axis=0) == VOID)
-    assert s.valid_pixels == inside.size == 64 * 96
-    assert s.pixel_count.sum() == inside.size
+    assert s.valid_pixels[0] == inside.size == 64 * 96
+    assert s.pixel_count[0].sum() == inside.size
 
 
 def test_a_crop_maps_each_pixel_to_its_place_in_the_network() -> None:
@@ -119,6 +164,15 @@ def test_a_crop_maps_each_pixel_to_its_place_in_the_network() -> None:
     assert np.mean(part[36:92, 36:92] == whole[36:92, 36:92]) > 0.999
 
 
+def test_a_frame_that_is_ignored_whole_has_no_statistics() -> None:
+    everything = Regions(RegionSettings(), (((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)),))
+    labels, s = fused(make_logits(3, 8, 8), full_view(32, 32, 32, 32), (32, 32), everything)
+    assert np.all(labels == VOID)
+    assert s.valid_pixels.sum() == s.pixel_count.sum() == s.components.sum() == 0
+    assert np.isnan(s.mean_confidence)
+    assert np.isnan(s.mean_entropy)
+
+
 def test_padding_is_cut_off() -> None:
     prep = Preprocessing(pad_height=64, pad_width=96)
     pixels, view = prep.apply(np.full((48, 80, 3), 9, np.uint8))
@@ -127,4 +181,4 @@ def test_padding_is_cut_off() -> None:
     logits = make_logits(3, 64, 96)
     labels, s = fused(logits, view, (64, 96))
     assert np.array_equal(labels, logits.argmax(0).numpy()[:48, :80])
-    assert s.valid_pixels == 48 * 80
+    assert s.valid_pixels[0] == 48 * 80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from segpipe.errors import DatasetError
 from segpipe.frames import UInt8
 from segpipe.store.manifest import FILE, classes_of, read_manifest
 from segpipe.store.records import ShardRecord, read_record
-from segpipe.store.schema import TABLES
+from segpipe.store.schema import SOURCES, TABLES
 from segpipe.taxonomy_files import common_name
 
 if TYPE_CHECKING:
@@ -24,13 +25,8 @@ if TYPE_CHECKING:
 
     from segpipe.models.spec import ClassInfo
 
-COMMON_STATS = """
-CREATE VIEW common_stats AS
-SELECT frame_id, source_id, frame_index, any_value(pts_s) AS pts_s, common_name,
-       sum(pixel_count) AS pixel_count, sum(pixel_fraction) AS pixel_fraction
-FROM class_stats JOIN classes USING (class_id)
-GROUP BY frame_id, source_id, frame_index, common_name
-"""
+READABLE = {**TABLES, "sources": SOURCES}
+"""The tables that can be read: the shards' and the sources'."""
 _GLOB_CHARACTERS = set("*?[]{}")
 
 
@@ -48,13 +44,13 @@ class Dataset:
 
     def files(self, table: str) -> list[Path]:
         """A table's files, sorted. Raises DatasetError for a name that is no table."""
-        if table not in TABLES:
-            raise DatasetError(f"no table {table!r}; there are {', '.join(TABLES)}")
+        if table not in READABLE:
+            raise DatasetError(f"no table {table!r}; there are {', '.join(READABLE)}")
         return sorted((self.root / table).glob("*.parquet"))
 
     def arrow_dataset(self, table: str) -> pads.Dataset:
         """A table as a lazy Arrow dataset."""
-        return pads.dataset([str(f) for f in self.files(table)], schema=TABLES[table], format="parquet")
+        return pads.dataset([str(f) for f in self.files(table)], schema=READABLE[table], format="parquet")
 
     def arrow(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """A table, or some of its columns, in memory."""
@@ -67,23 +63,26 @@ class Dataset:
         return polars.scan_pyarrow_dataset(self.arrow_dataset(table))
 
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with the views `frames`, `class_stats`, `masks`, `classes` and `common_stats`.
+        """A DuckDB connection with a view for each table and `classes`, `tracks`, `common_stats`, `observations` and
+        `frame_metres`.
 
-        `classes` names each class's common name; `common_stats` holds the statistics under the common names, so that
-        datasets of models with different classes can be compared.
+        `classes` names each class's common name; `tracks` holds the sources' fixes, a row each. The other three stand with
+        their meaning in `segpipe/analytics/sql/views.sql`.
         """
         import duckdb
 
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'")
-        for table in TABLES:
+        for table in READABLE:
             if self.files(table) and not _GLOB_CHARACTERS & set(str(self.root)):
                 pattern = str(self.root / table / "*.parquet").replace("'", "''")
                 connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}')")
             else:  # nothing there yet, or a path that DuckDB would take for a pattern
                 connection.register(table, self.arrow_dataset(table))
         connection.register("classes", self._classes())
-        connection.execute(COMMON_STATS)
+        connection.execute("CREATE VIEW tracks AS SELECT source_id, unnest(track, recursive := true) FROM sources")
+        # A file of the package, not its code: the analytics stand above the store.
+        connection.execute((resources.files("segpipe") / "analytics" / "sql" / "views.sql").read_text(encoding="utf-8"))
         return connection
 
     def _classes(self) -> pa.Table:

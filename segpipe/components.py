@@ -1,0 +1,108 @@
+"""Connected components of each class in each region, from the runs of a label map.
+
+Runs of equal labels are joined with those that they touch in the row above (8 neighbours) by union-find, as in the run-based
+algorithm of He, Chao and Suzuki (2008): the work grows with the runs, not with the pixels and the classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from segpipe.frames import UInt8
+from segpipe.regions import RegionMap
+
+
+def components(labels: UInt8, regions: RegionMap, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of components and the pixels of the largest one, int64 [R, C] each; labels of VOID count nowhere."""
+    count = np.zeros((len(regions.names), classes), np.int64)
+    largest = np.zeros_like(count)
+    runs = _runs(np.ascontiguousarray(labels), regions.atoms, classes)
+    _count(*runs, regions.membership, count, largest)
+    return count, largest
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _runs(labels, atoms, classes):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    """Row, first and last column (inclusive), class and atom of each run."""
+    height, width = labels.shape
+    capacity = 1024
+    found = np.empty((capacity, 5), np.int32)
+    n = 0
+    for y in range(height):
+        start = 0
+        for x in range(1, width + 1):
+            if x == width or labels[y, x] != labels[y, start] or atoms[y, x] != atoms[y, start]:
+                if labels[y, start] < classes and atoms[y, start] > 0:
+                    if n == capacity:
+                        capacity *= 2
+                        more = np.empty((capacity, 5), np.int32)
+                        more[:n] = found
+                        found = more
+                    found[n, 0], found[n, 1], found[n, 2] = y, start, x - 1
+                    found[n, 3], found[n, 4] = labels[y, start], atoms[y, start]
+                    n += 1
+                start = x
+    return found[:n], height
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _count(runs, height, membership, count, largest):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    n = len(runs)
+    parent = np.empty(n, np.int64)
+    size = np.empty(n, np.int64)
+    mine = np.empty(n, np.int64)
+    for region in range(membership.shape[0]):
+        m = 0
+        for i in range(n):
+            if membership[region, runs[i, 4]]:
+                mine[m] = i
+                parent[m] = m
+                size[m] = runs[i, 2] - runs[i, 1] + 1
+                m += 1
+        _join(runs, mine[:m], parent)
+        for i in range(m):
+            top = _find(parent, i)
+            if top != i:
+                size[top] += size[i]
+        for i in range(m):
+            if parent[i] == i:
+                k = runs[mine[i], 3]
+                count[region, k] += 1
+                largest[region, k] = max(largest[region, k], size[i])
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _join(runs, mine, parent):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    """Union of runs of a class that touch: neighbours in a row (cut by a region's border), and rows above each other."""
+    m = len(mine)
+    above = 0  # the first run of the row above that can still touch
+    for i in range(m):
+        y, start, stop, k = runs[mine[i], 0], runs[mine[i], 1], runs[mine[i], 2], runs[mine[i], 3]
+        if i and runs[mine[i - 1], 0] == y and runs[mine[i - 1], 2] == start - 1 and runs[mine[i - 1], 3] == k:
+            _union(parent, i - 1, i)
+        while above < i and (runs[mine[above], 0] < y - 1 or (runs[mine[above], 0] == y - 1 and runs[mine[above], 2] < start - 1)):
+            above += 1
+        j = above
+        while j < i and runs[mine[j], 0] == y - 1 and runs[mine[j], 1] <= stop + 1:
+            if runs[mine[j], 3] == k:
+                _union(parent, j, i)
+            j += 1
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _union(parent, a, b):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    a, b = _find(parent, a), _find(parent, b)
+    if a < b:
+        parent[b] = a
+    elif b < a:
+        parent[a] = b
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _find(parent, i):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i

@@ -1,0 +1,153 @@
+"""The vehicle in its own picture: bonnet, dashboard and burnt-in text, found as what stays the same while the drive moves.
+
+An edge that is there in four of five frames, in the same place and direction, stands on the picture and not in the world. Close
+groups of such edges that point all ways are text. A flat one across the lower part of the picture, with grey
+levels below it that hardly vary, is the border of a bonnet or a dashboard. Both are needed: a road hardly varies either,
+and the markings on it can stand still for a while, but they rise steeply towards the horizon. A parabola through the
+border finds it where the world behind it is as dark as the bonnet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segpipe.frames import UInt8
+
+FRAMES = 64
+"""Frames to look at, spread over the drive."""
+MIN_FRAMES = 12
+WIDTH = 480
+MOVING = 6.0
+"""Grey levels: the median over the picture of the deviation over time, below which the drive doesn't move enough to tell."""
+PRESENT = 20
+"""Percentile over the frames of the gradient along its mean direction: an edge must be there in all but so many per cent."""
+EDGE = 4.0
+"""Grey levels per pixel that a standing edge has at least."""
+LETTERS = 10.0
+"""Mean gradient of letters; clouds and roofs far away stand still for a while too, but are softer."""
+LOWER = 0.6
+"""A bonnet begins in the part of the picture below this share of its height."""
+FLAT = 0.6
+"""Largest ratio of the gradient across to the gradient down at a bonnet's border."""
+MOST = 0.6
+"""A mask over more of the picture than this is taken for a mistake."""
+Mask = NDArray[np.bool_]
+
+
+def find_ego_mask(frames: Iterable[UInt8]) -> tuple[Mask | None, str]:
+    """The pixels that belong to the vehicle or are burnt in, bool [H, W] of frames uint8 [H, W, 3] of one drive, and a note.
+
+    None where none were found, or where the frames are too few or too much alike to tell; the note then says why.
+    """
+    greys, size = _shrunk(frames)
+    if len(greys) < MIN_FRAMES:
+        return None, f"ego mask: {len(greys)} frames are too few to tell what stands still; {MIN_FRAMES} are needed"
+    stack = np.stack(greys).astype(np.float32)
+    deviation = np.median(np.abs(stack - np.median(stack, axis=0)), axis=0) * 1.4826
+    if float(np.median(deviation)) < MOVING:
+        return None, "ego mask: the picture hardly changes, so nothing tells the vehicle from the scene; none is used"
+    edges = _standing_edges(stack)
+    mask = _text(edges) | _below(edges, deviation)
+    mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) if mask.any() else mask
+    share = float(mask.mean())
+    if share > MOST:
+        return None, f"ego mask: {share * 100:.0f} % of the picture stands still, too much for a vehicle; none is used"
+    if share < 0.0005:
+        return None, ""
+    return cv2.resize(mask.astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST).astype(bool), ""
+
+
+def _shrunk(frames: Iterable[UInt8]) -> tuple[list[UInt8], tuple[int, int]]:
+    """Grey and small, those of the first one's size."""
+    greys: list[UInt8] = []
+    size = (0, 0)
+    for rgb in frames:
+        if not greys:
+            size = (rgb.shape[0], rgb.shape[1])
+        if rgb.shape[:2] == size:
+            small = (min(WIDTH, size[1]), max(1, round(size[0] * min(1.0, WIDTH / size[1]))))
+            grey = cv2.cvtColor(cv2.resize(rgb, small, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+            greys.append(np.asarray(grey, np.uint8))
+    return greys, size
+
+
+@dataclass(frozen=True)
+class StandingEdges:
+    """Where edges stand, bool [H, W], and the mean gradient there: `x` and `y` float32 [H, W], grey levels per pixel."""
+
+    there: Mask
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+
+def _standing_edges(stack: NDArray[np.float32]) -> StandingEdges:
+    xs = np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125) for grey in stack])
+    ys = np.stack([cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125) for grey in stack])
+    x, y = xs.mean(axis=0), ys.mean(axis=0)
+    strength = np.hypot(x, y) + 1e-6
+    along = (xs * x + ys * y) / strength
+    return StandingEdges(np.percentile(along, PRESENT, axis=0) > EDGE, x, y)
+
+
+def _text(edges: StandingEdges) -> Mask:
+    """Close groups of standing edges near the top or the bottom; a changing digit between letters belongs to them."""
+    height = edges.there.shape[0]
+    joined = cv2.morphologyEx(edges.there.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
+    number, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    found = np.zeros(edges.there.shape, bool)
+    for x, y, w, h, area in stats[1:number]:
+        box = np.s_[y : y + h, x : x + w]
+        there = edges.there[box]
+        # A letter's left and right edges point against each other; a roof's point one way.
+        strengths = np.hypot(edges.x[box], edges.y[box])[there]
+        one_way = np.hypot(edges.x[box][there].sum(), edges.y[box][there].sum()) / max(1e-6, float(strengths.sum()))
+        at_border = y + h < 0.25 * height or y > 0.75 * height
+        written = there.mean() > 0.35 and one_way < 0.35 and strengths.mean() > LETTERS
+        if at_border and area >= 24 and w >= 6 and 3 <= h < 0.15 * height and written:
+            found[box] = True
+    return found
+
+
+def _below(edges: StandingEdges, deviation: NDArray[np.float32]) -> Mask:
+    """From the bottom up to a flat standing edge, where the grey levels hardly vary in between."""
+    height, width = deviation.shape
+    nothing = np.zeros((height, width), bool)
+    flat = edges.there & (np.abs(edges.x) < FLAT * np.abs(edges.y))
+    flat[: int(LOWER * height)] = False
+    quiet = cv2.blur((deviation < max(4.0, 0.5 * float(np.median(deviation)))).astype(np.float32), (5, 5)) > 0.5
+    columns, tops = [], []
+    for column in range(width):
+        loud = np.flatnonzero(~(quiet[:, column] | edges.there[:, column]))
+        free = max(0, int(loud[-1]) - 3) if len(loud) else 0  # above it, something varies
+        lines = np.flatnonzero(flat[free:, column])
+        if len(lines) and free < height - 6:
+            columns.append(column)
+            tops.append(free + int(lines[0]))
+    if len(columns) < 0.25 * width:
+        return nothing
+    border, agreeing = _parabola(np.array(columns), np.array(tops, np.float64), width, height)
+    found = np.arange(height)[:, None] >= border[None, :]
+    steady = float(quiet[found].mean()) if found.any() else 0.0
+    return found if agreeing >= 0.25 * width and steady > 0.8 else nothing
+
+
+def _parabola(columns: NDArray[np.int64], tops: NDArray[np.float64], width: int, height: int) -> tuple[NDArray[np.float64], int]:
+    """A parabola through most of the points, float64 [W], and the number of those that lie on it: at each round the points that
+    are far off are left out."""
+    keep = np.ones(len(columns), bool)
+    every = np.arange(width)
+    for _ in range(6):
+        fit = np.polynomial.Polynomial.fit(columns[keep], tops[keep], 2)
+        off = np.abs(fit(columns) - tops)
+        keep = off <= max(0.01 * height, 2.0 * float(np.median(off)))
+        if keep.sum() < 8:
+            return np.full(width, float(height)), 0
+    keep = off <= 0.02 * height
+    border = fit(every)
+    border[columns[keep]] = np.minimum(border[columns[keep]], tops[keep])
+    return border - 1.0, int(keep.sum())

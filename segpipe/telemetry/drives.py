@@ -1,0 +1,90 @@
+"""Clips that a dashcam cut out of one drive: found by their names and times."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+from segpipe.telemetry.facts import SourceFacts
+
+_DIGITS = re.compile(r"\d+")
+
+
+def with_drives(facts: list[SourceFacts], gap_s: float) -> list[SourceFacts]:
+    """The facts with `drive_id` (the source id of a drive's first clip), `drive_index` and `gap_before_s`, in the same order.
+
+    Clips of one folder whose names differ in digits only are one drive as long as each begins at most `gap_s` after the one
+    before ended. Where no clock tells, or only modification times do, names that count up by one are one drive; its gaps
+    aren't known.
+    """
+    families: dict[tuple[str, str], list[SourceFacts]] = defaultdict(list)
+    for f in facts:
+        families[_family(f)].append(f)
+    placed: dict[str, SourceFacts] = {}
+    for clips in families.values():
+        clips.sort(key=_order)
+        first, index = clips[0], 0
+        placed[first.info.source_id] = replace(first, drive_id=first.info.source_id, drive_index=0, gap_before_s=None)
+        for before, clip in itertools.pairwise(clips):
+            gap = _gap(before, clip)
+            if (gap is None and not _counts_up(before, clip)) or (gap is not None and gap > gap_s):
+                first, index, gap = clip, 0, None
+            else:
+                index += 1
+            placed[clip.info.source_id] = replace(clip, drive_id=first.info.source_id, drive_index=index, gap_before_s=gap)
+    return [placed[f.info.source_id] for f in facts]
+
+
+def describe_drives(facts: list[SourceFacts], tolerance_s: float = 0.5) -> list[str]:
+    """A line for each drive of several clips, with its gaps and overlaps."""
+    drives: dict[str, list[SourceFacts]] = defaultdict(list)
+    for f in facts:
+        drives[f.drive_id].append(f)
+    lines = []
+    for drive_id, clips in drives.items():
+        if len(clips) > 1:
+            clips.sort(key=lambda f: f.drive_index)
+            found = [f"{_gap_text(c.gap_before_s)} before {Path(c.info.uri).name}" for c in clips[1:]
+                     if c.gap_before_s is not None and abs(c.gap_before_s) > tolerance_s]  # fmt: skip
+            lines.append(f"drive {drive_id}: {len(clips)} clips" + (f"; {', '.join(found)}" if found else ", without gaps"))
+    return lines
+
+
+def _gap_text(gap_s: float) -> str:
+    return f"gap of {gap_s:.1f} s" if gap_s > 0 else f"overlap of {-gap_s:.1f} s"
+
+
+def _family(f: SourceFacts) -> tuple[str, str]:
+    """Folder and name without digits; a folder of images is a drive of its own."""
+    path = Path(f.info.uri)
+    if f.info.kind == "images":
+        return (f.info.uri, "")
+    return (str(path.parent), _DIGITS.sub("#", path.name))
+
+
+def _order(f: SourceFacts) -> tuple[float, tuple[int, ...], str]:
+    time = float(f.start_us) if f.start_us is not None and _trusted(f) else 0.0
+    return (time, _numbers(f), f.info.uri)
+
+
+def _trusted(f: SourceFacts) -> bool:
+    return f.start_source not in {None, "mtime"}
+
+
+def _numbers(f: SourceFacts) -> tuple[int, ...]:
+    return tuple(int(n) for n in _DIGITS.findall(Path(f.info.uri).name))
+
+
+def _gap(before: SourceFacts, clip: SourceFacts) -> float | None:
+    if not (_trusted(before) and _trusted(clip)) or before.start_us is None or clip.start_us is None:
+        return None
+    return (clip.start_us - before.start_us) / 1e6 - (before.duration_s or 0.0)
+
+
+def _counts_up(before: SourceFacts, clip: SourceFacts) -> bool:
+    """Whether exactly one number of the name differs, by one."""
+    pairs = [(a, b) for a, b in zip(_numbers(before), _numbers(clip), strict=False) if a != b]
+    return len(_numbers(before)) == len(_numbers(clip)) and len(pairs) == 1 and pairs[0][1] - pairs[0][0] == 1
