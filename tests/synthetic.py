@@ -17,7 +17,9 @@ from segpipe.store.dataset import Dataset, open_dataset
 from segpipe.store.schema import CLASS_STATS, FRAMES, SCHEMA_VERSION, SOURCES, TABLES
 
 CLASSES = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
-REGION_PIXELS = {"frame": 400_000, "left": 200_000, "right": 200_000, "near": 100_000, "middle": 80_000, "far": 20_000, "path": 50_000}
+REGION_PIXELS = {
+    "frame": 400_000, "left": 200_000, "right": 200_000, "near": 100_000, "middle": 80_000, "far": 20_000, "path": 50_000,
+}  # fmt: skip
 START = datetime(2026, 5, 1, 10, 0, tzinfo=UTC)
 METRES_PER_DEGREE = 111_195.0
 """On a sphere of 6371 km: of latitude anywhere, of longitude at the equator."""
