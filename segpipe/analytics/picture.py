@@ -73,31 +73,39 @@ def draw(frame: geopandas.GeoDataFrame, column: str, path: Path, caption: Captio
     far = east - west > 180  # across the antimeridian: any of its cells will do as the middle
     corner = shown.geometry.iloc[0].representative_point()
     ground = Ground(corner.x if far else (west + east) / 2, (south + north) / 2)
-    figure = Figure(figsize=_size(shown, ground), layout="constrained")
+    extent = _extent(shown, ground)
+    size = min(7.0, 8.5 * extent[2] / extent[3])
+    figure = Figure(figsize=(size + 1.5, size * extent[3] / extent[2] + 0.9), layout="constrained")
     axes = figure.subplots()
     for piece in way:
-        axes.plot(*ground(piece).T, color="0.35", linewidth=0.5, alpha=0.55, zorder=3)
+        axes.plot(*ground(piece).T, color="0.3", linewidth=0.5, alpha=0.5, zorder=4)
     colours = _cells(axes, shown, column, ground)
     figure.colorbar(colours, ax=axes, shrink=0.7, aspect=28, pad=0.02, label=caption.colour, format=_percent(column), extend="both")
     axes.set_title(caption.title, fontsize=13, loc="left", pad=24)
-    axes.text(0, 1.015, caption.below, transform=axes.transAxes, fontsize=9, color="0.35", va="bottom")
-    _furnish(axes)
+    axes.annotate(caption.below, (0, 1), (0, 6), "axes fraction", "offset points", fontsize=9, color="0.35", va="bottom")
+    _furnish(axes, *extent)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(aside(path), dpi=130, format="png")
     publish(path)
 
 
-def _size(shown: geopandas.GeoDataFrame, ground: Ground) -> tuple[float, float]:
-    """Inches: as wide as high as the ground asks, within what a screen holds."""
+def _extent(shown: geopandas.GeoDataFrame, ground: Ground) -> tuple[float, float, float, float]:
+    """Left, bottom, width and height in metres: the cells, a margin, and below them room for the scale bar."""
     corners = ground(np.concatenate([np.reshape(g.bounds, (2, 2)) for g in shown.geometry]))
-    wide, high = np.maximum(np.ptp(corners, axis=0), 1.0)
-    return 8.6, float(np.clip(6.8 * high / wide, 3.2, 9.0)) + 0.9
+    low, high = corners.min(0), corners.max(0)
+    edge = 0.035 * max(*(high - low), 20.0)
+    width, height = high - low + [2 * edge, 4.5 * edge]
+    # A street due north or east still makes a picture.
+    wide, tall = max(width, 0.5 * height), max(height, 0.4 * width)
+    return low[0] - edge - (wide - width) / 2, low[1] - 3.5 * edge - (tall - height) / 2, wide, tall
 
 
 def _percent(column: str) -> Any:
     from matplotlib.ticker import FuncFormatter
 
-    return FuncFormatter(lambda v, _: f"{100 * v:{'+' if column == 'change' else ''}.3g} %")
+    if column == "change":
+        return FuncFormatter(lambda v, _: f"{100 * v:+.3g}" if abs(v) > 1e-9 else "0")
+    return FuncFormatter(lambda v, _: f"{100 * v:.3g} %")
 
 
 def _cells(axes: Any, shown: geopandas.GeoDataFrame, column: str, ground: Ground) -> Any:
@@ -113,41 +121,52 @@ def _cells(axes: Any, shown: geopandas.GeoDataFrame, column: str, ground: Ground
         ends = np.array([-1, 1]) * max(np.abs(ends).max(), 1e-4)
     elif np.ptp(ends) < 1e-4:
         ends = np.array([max(0.0, ends[0] - 0.005), ends[1] + 0.005])
-    colours = ScalarMappable(Normalize(*ends), COLOURS[column])
+    colours = ScalarMappable(Normalize(*ends), _map(column))
     marked = shown["significant"].fillna(False).to_numpy(bool) if "significant" in shown else np.zeros(len(shown), bool)
-    for shape, value, full, mark in zip(shown.geometry, values, known, marked, strict=True):
-        _cell(axes, shape, ground, colours.to_rgba(value) if full else None, bool(mark))
+    fill = np.where(known[:, None], colours.to_rgba(np.nan_to_num(values)), (1, 1, 1, 0))
+    for chosen, edge, width, above in ((~known, "0.65", 0.7, 1.0), (known & ~marked, "white", 0.4, 2.0), (marked, "0.1", 1.3, 3.0)):
+        _draw(axes, shown.geometry[chosen], fill[chosen], ground, (edge, width, above))
     return colours
 
 
-def _cell(axes: Any, shape: Any, ground: Ground, colour: Any, mark: bool) -> None:
-    edge, width, above = ("0.1", 1.3, 2.5) if mark else ("white", 0.4, 2.0) if colour is not None else ("0.75", 0.6, 1.5)
-    for part in getattr(shape, "geoms", [shape]):
-        if part.geom_type == "Polygon":
-            corners = ground(np.asarray(part.exterior.coords))
-            axes.fill(*corners.T, facecolor=colour or "none", edgecolor=edge, linewidth=width, zorder=above)
-        elif part.geom_type == "LineString":
-            axes.plot(*ground(np.asarray(part.coords)).T, color=colour or "0.75", linewidth=4, solid_capstyle="round", zorder=4)
-        else:
-            axes.plot(*ground(np.asarray(part.coords)).T, "o", color=colour or "0.75", markersize=4, zorder=4)
+def _map(column: str) -> Any:
+    """The colours without their palest part, which can't be told from the paper."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    start = 0.0 if column == "change" else 0.12
+    return ListedColormap(colormaps[COLOURS[column]](np.linspace(start, 1, 256)))
 
 
-def _furnish(axes: Any) -> None:
+def _draw(axes: Any, shapes: geopandas.GeoSeries, fill: Any, ground: Ground, pen: tuple[str, float, float]) -> None:
+    """Draw shapes with fills [N, 4]; the pen is the colour and width of polygons' edges, and what lies above what."""
+    from matplotlib.collections import LineCollection, PolyCollection
+
+    edge, width, above = pen
+    parts = [(p, f) for shape, f in zip(shapes, fill, strict=True) for p in getattr(shape, "geoms", [shape])]
+    hexagons = [(ground(np.asarray(p.exterior.coords)), f) for p, f in parts if p.geom_type == "Polygon"]
+    if hexagons:
+        corners, colours = zip(*hexagons, strict=True)
+        axes.add_collection(PolyCollection(corners, facecolors=colours, edgecolors=edge, linewidths=width, zorder=above))
+    shades = [(ground(np.asarray(p.coords)), f if f[3] else (0.65, 0.65, 0.65, 1)) for p, f in parts if p.geom_type != "Polygon"]
+    if shades:
+        # A point is a line of no length, which round ends make a dot.
+        corners, colours = zip(*((np.repeat(c, 2, axis=0) if len(c) == 1 else c, s) for c, s in shades), strict=True)
+        axes.add_collection(LineCollection(corners, colors=colours, linewidths=4, capstyle="round", zorder=above + 3))
+
+
+def _furnish(axes: Any, left: float, bottom: float, wide: float, high: float) -> None:
     """Equal metres both ways, a scale bar and the north, instead of ticks."""
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.margins(0.04, 0.09)
-    axes.autoscale_view()
-    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="box")
+    axes.set(xticks=[], yticks=[], facecolor="0.965", xlim=(left, left + wide), ylim=(bottom, bottom + high))
     axes.spines[:].set_color("0.85")
-    left, right = axes.get_xlim()
-    length = 10 ** math.floor(math.log10((right - left) / 4))
-    length *= max(n for n in (1, 2, 5) if n * length <= (right - left) / 4)
+    length = 10.0 ** math.floor(math.log10(wide / 4))
+    length *= max(n for n in (1, 2, 5) if n * length <= wide / 4)
     name = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    share = length / (right - left)
-    axes.plot([0.03, 0.03 + share], [0.03, 0.03], transform=axes.transAxes, color="0.15", linewidth=2.5, solid_capstyle="butt", zorder=6)
-    box = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1.0}
-    axes.text(0.03 + share / 2, 0.042, name, transform=axes.transAxes, ha="center", va="bottom", fontsize=9, zorder=6, bbox=box)
+    x, y = left + 0.03 * wide, bottom + 0.025 * wide
+    axes.plot([x, x + length], [y, y], color="0.15", linewidth=2.5, solid_capstyle="butt", zorder=9)
+    axes.text(x + length / 2, y + 0.008 * wide, name, ha="center", va="bottom", fontsize=9, zorder=9)
     axes.annotate(
-        "N", (0.97, 0.97), (0.97, 0.90), "axes fraction", ha="center", va="top", fontsize=10, zorder=6,
-        arrowprops={"arrowstyle": "-|>", "color": "0.15"},
+        "N", (left + 0.97 * wide, bottom + 0.095 * wide), (left + 0.97 * wide, bottom + 0.02 * wide), ha="center", va="bottom",
+        fontsize=10, zorder=9, arrowprops={"arrowstyle": "-|>", "color": "0.15"},
     )  # fmt: skip

@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 
 from segpipe import __version__
+from segpipe.cli.analysing import add_commands
 from segpipe.errors import EXIT_INTERRUPTED, SegpipeError
 
 _EXITS = """exit codes:
@@ -41,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
     query = commands.add_parser("query", help="SQL over a dataset", description=(
-        "DuckDB SQL with the views frames, class_stats, masks, and classes and common_stats, which hold the names that "
-        "models with different classes share."
+        "DuckDB SQL with the views frames, class_stats, masks, sources, tracks, classes, common_stats, observations and "
+        "frame_metres; docs/queries.md is a cookbook."
     ))  # fmt: skip
     query.add_argument("dataset", metavar="OUT")
     query.add_argument("sql", metavar="SQL")
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--frames", type=int, default=120, help="frames to measure (at most; default 120)")
     bench.add_argument("--rounds", type=int, default=3, help="rounds of all measurements; the medians count (default 3)")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    add_commands(commands)
     _models(commands)
     return top
 
@@ -123,6 +125,7 @@ def _labelled_data(command: argparse.ArgumentParser) -> None:
 
 _MODULES = {
     "run": "running", "bench": "running", "models": "running", "sample": "running",
+    "events": "analysing", "aggregate": "analysing", "diff": "analysing",
     "train": "training", "evaluate": "training", "compare": "training", "export": "training",
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ WITH clock AS (
     -- Whole rows are picked, so that an unknown position stays unknown; of equal peaks the first counts.
     SELECT source_id, any_value(uri) AS uri, max(pts_s + step_s) AS end_s,
            max(timestamp + to_microseconds(CAST(round(step_s * 1e6) AS BIGINT))) AS end_time,
-           coalesce(max(until) - min(second), max(step_s)) AS seconds, max(until_m) - min(track_m) AS metres,
+           round(coalesce(max(until) - min(second), max(step_s)), 6) AS seconds, max(until_m) - min(track_m) AS metres,
            count(*) AS frames, max(value) AS peak, arg_min(seen, place) AS first, arg_max(seen, place) AS last,
            arg_max(seen, {'value': value, 'place': -place}) AS top
     FROM (
