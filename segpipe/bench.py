@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import statistics
 import tempfile
 import time
@@ -16,11 +17,12 @@ from segpipe.config import Job
 from segpipe.errors import SourceError
 from segpipe.frames import Frame, FrameBatch, FrameResult, ModelInput, Shard
 from segpipe.overlap import side_by_side
-from segpipe.pipeline import in_batches, prepare, run_shard
+from segpipe.pipeline import KnownSource, in_batches, known_of, prepare, run_shard
 from segpipe.run import load_worker
-from segpipe.sources import VideoFile, open_shard, plan
+from segpipe.sources import VideoFile, discover, open_shard, plan
 from segpipe.sources.sampling import select
 from segpipe.store import Store, make_manifest
+from segpipe.survey import survey
 from segpipe.worker import SegmentationWorker, usable_cores
 
 
@@ -63,17 +65,19 @@ def measure(job: Job, frames: int, rounds: int) -> BenchReport:
     worker = load_worker(job.model, job.worker)
     shard = first_frames(job, frames)
     spec = worker.segmenter.spec
-    inputs, size = _inputs(shard, job, worker)
-    if not inputs:
-        raise SourceError(f"{shard.source.uri}: no frame of it can be decoded")
-    results = _model(inputs, worker)  # also compiles and warms what is compiled and cached
     taken: dict[str, list[Stage]] = {"decode": [], "model": [], "write": [], "pipeline": []}
     with tempfile.TemporaryDirectory(prefix="segpipe-bench-") as folder:
         store = Store(Path(folder), job.store, spec.classes)
         store.prepare(make_manifest(job, spec, worker.precision))
+        survey(job, discover((shard.source.uri,)), store.root)
+        source = known_of(shard, job, store)
+        inputs, size = _inputs(shard, job, worker, source)
+        if not inputs:
+            raise SourceError(f"{shard.source.uri}: no frame of it can be decoded")
+        results = _model(inputs, worker, source)  # also compiles and warms what is compiled and cached
         for _ in range(rounds):
-            taken["decode"].append(_stage(len(inputs), lambda: _inputs(shard, job, worker)))
-            taken["model"].append(_stage(len(inputs), lambda: _model(inputs, worker)))
+            taken["decode"].append(_stage(len(inputs), lambda: _inputs(shard, job, worker, source)))
+            taken["model"].append(_stage(len(inputs), lambda: _model(inputs, worker, source)))
             taken["write"].append(_stage(len(inputs), lambda: _write(results, shard, store)))
             taken["pipeline"].append(_stage(len(inputs), lambda: run_shard(shard, job, worker, store)))
     decode, model, write, pipeline = (_median(taken[n]) for n in ("decode", "model", "write", "pipeline"))
@@ -100,20 +104,21 @@ def first_frames(job: Job, frames: int) -> Shard:
     return replace(shard, start=0, stop=int(wanted[-1]) + 1, frame_count=len(wanted))
 
 
-def _inputs(shard: Shard, job: Job, worker: SegmentationWorker) -> tuple[list[ModelInput], tuple[int, int]]:
+def _inputs(shard: Shard, job: Job, worker: SegmentationWorker, source: KnownSource) -> tuple[list[ModelInput], tuple[int, int]]:
     found, size = [], (0, 0)
-    frames = open_shard(shard, job.sampling, worker.decode_threads)
-    for item in prepare((f for f in frames if isinstance(f, Frame)), worker.segmenter.spec.preprocessing):
+    frames = open_shard(shard, job.sampling, worker.decode_threads, source.locator)
+    for item in prepare((f for f in frames if isinstance(f, Frame)), worker.segmenter.spec.preprocessing, source.meter):
         if isinstance(item, ModelInput):
             found.append(item)
             size = (item.view.width, item.view.height)
     return found, size
 
 
-def _model(inputs: list[ModelInput], worker: SegmentationWorker) -> list[FrameResult]:
+def _model(inputs: list[ModelInput], worker: SegmentationWorker, source: KnownSource) -> list[FrameResult]:
     groups = in_batches(inputs, worker.batch_size)
+    run = functools.partial(worker.run, regions=source.regions)
     batches = (FrameBatch(tuple(i for i in g if isinstance(i, ModelInput))) for g in groups)
-    return [result for results in side_by_side(worker.run, batches, worker.lanes, worker.enter_lane) for result in results]
+    return [result for results in side_by_side(run, batches, worker.lanes, worker.enter_lane) for result in results]
 
 
 def _write(results: list[FrameResult], shard: Shard, store: Store) -> None:

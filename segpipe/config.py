@@ -14,7 +14,7 @@ from segpipe.where import Polygon, RegionSettings, TimeSettings, TrackSettings
 
 __all__ = [
     "Job", "ModelSettings", "QualitySettings", "RegionSettings", "Sampling", "StoreSettings", "Strict", "TimeSettings",
-    "TrackSettings", "WorkerSettings", "apply_sets", "explain", "make_job", "read_yaml", "validated",
+    "TrackSettings", "WorkerSettings", "apply_sets", "explain", "make_job", "put", "read_yaml", "validated",
 ]  # fmt: skip
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -68,16 +68,20 @@ def apply_sets(content: dict[str, Any], sets: list[str]) -> dict[str, Any]:
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise ConfigError(f"--set {text}: give it as key=value, such as --set sampling.every_n=5")
-        level = result
-        *parents, last = key.strip().split(".")
-        for parent in parents:
-            inner = level.get(parent)
-            if inner is not None and not isinstance(inner, dict):
-                raise ConfigError(f"--set {text}: {parent} is a value, not a group of keys")
-            level[parent] = dict(inner or {})
-            level = level[parent]
-        level[last] = _value(text, value)
+        put(result, key.strip(), _value(text, value), f"--set {text}")
     return result
+
+
+def put(content: dict[str, Any], key: str, value: Any, origin: str = "the job") -> None:
+    """Put a value at `a.b` into a mapping. Raises ConfigError where `a` is no group of keys."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = content.get(parent)
+        if inner is not None and not isinstance(inner, dict):
+            raise ConfigError(f"{origin}: {parent} is a value, not a group of keys")
+        content[parent] = dict(inner or {})
+        content = content[parent]
+    content[last] = value
 
 
 def _value(text: str, value: str) -> Any:

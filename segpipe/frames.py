@@ -46,6 +46,7 @@ class Shard:
     half-open range `start` to `stop` of positions in its packet index; an image shard is the list of `files`.
     `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row.
     `siblings` is the number of shards of a video, this one included: so many in the dataset, and the video is done.
+    `chosen` are the positions of the wanted frames where the video alone doesn't tell (sampling by metres of a track).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Shard:
     stop: int = 0
     unreadable: str = ""
     siblings: int = 0
+    chosen: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,12 @@ from segpipe.errors import ModelError, one_line
 from segpipe.frames import Frame, FrameBatch, FrameFailure, FrameResult, ModelInput, Shard
 from segpipe.models.preprocess import Preprocessing
 from segpipe.overlap import read_ahead, side_by_side
+from segpipe.quality import Judge, QualityMeter
+from segpipe.regions import NO_REGIONS, Regions
 from segpipe.sources import open_shard
 from segpipe.store import Store
+from segpipe.store.sources import read_facts
+from segpipe.telemetry.locate import Locator
 from segpipe.worker import SegmentationWorker
 
 T = TypeVar("T")
@@ -28,7 +32,7 @@ OnFrames = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class ShardReport:
     """What a shard came to. Stage seconds are busy time: reading and writing on one thread each, inference summed over
-    the lanes. `pixels` holds the pixel count of each class."""
+    the lanes. `pixels` holds the pixel count of each class; `placed` frames have a position, and `usable` ones pass the thresholds."""
 
     name: str
     source_id: str
@@ -39,6 +43,8 @@ class ShardReport:
     write_s: float = 0.0
     wall_s: float = 0.0
     pixels: tuple[int, ...] = ()
+    placed: int = 0
+    usable: int = 0
 
 
 @dataclass
@@ -57,24 +63,49 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     """Read, segment and write one shard; it is in the dataset whole when this returns, and not at all when it raises."""
     began = time.perf_counter()
     read, infer, write = Clock(), Clock(), Clock()
-    pixels = [0] * len(worker.segmenter.spec.classes)
-    frames = open_shard(shard, job.sampling, worker.decode_threads)
-    prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing), read)
+    pixels, placed, usable = [0] * len(worker.segmenter.spec.classes), 0, 0
+    source = known_of(shard, job, store)
+    frames = open_shard(shard, job.sampling, worker.decode_threads, source.locator)
+    prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing, source.meter), read)
     ahead = read_ahead(in_batches(prepared, worker.batch_size), depth=worker.lanes)
-    with store.writer(shard) as writer, contextlib.closing(ahead) as packets:
-        for results in side_by_side(lambda p: segment(p, worker, infer), packets, worker.lanes, worker.enter_lane):
+    judge = Judge(job.quality)
+    with store.writer(shard, source.digest) as writer, contextlib.closing(ahead) as packets:
+        for results in side_by_side(lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane):
             since = time.perf_counter()
             for item in results:
-                writer.add(item)
-                if isinstance(item, FrameResult):
-                    pixels = [a + int(b) for a, b in zip(pixels, item.statistics.pixel_count, strict=True)]
+                placed += item.ref.position is not None
+                if isinstance(item, FrameFailure):
+                    writer.add(item)
+                    continue
+                verdict = judge.verdict(item)
+                writer.add(item, verdict)
+                usable += verdict.usable
+                pixels = [a + int(b) for a, b in zip(pixels, item.statistics.pixel_count[0], strict=True)]
             write.add(since)
             if on_frames:
                 on_frames(len(results), sum(isinstance(r, FrameFailure) for r in results))
         since = time.perf_counter()
     write.add(since)  # the commit
     seconds = (read.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
-    return ShardReport(shard.name, shard.source.source_id, writer.frames, writer.failed, *seconds, tuple(pixels))
+    return ShardReport(shard.name, shard.source.source_id, writer.frames, writer.failed, *seconds, tuple(pixels), placed, usable)
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """What a shard needs to know of its source: where its frames are, which pixels count, and the digest of the facts behind."""
+
+    locator: Locator
+    regions: Regions
+    meter: QualityMeter | None
+    digest: str
+
+
+def known_of(shard: Shard, job: Job, store: Store) -> KnownSource:
+    """What the dataset's table `sources` and the job say of a shard's source."""
+    facts = read_facts(store.root, shard.source.source_id)
+    regions = Regions(job.regions, job.ignore_regions, facts.ego if facts is not None else None)
+    meter = QualityMeter(regions) if job.quality.measure else None
+    return KnownSource(Locator(facts, job.time, job.track), regions, meter, facts.digest() if facts is not None else "")
 
 
 def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:
@@ -91,15 +122,17 @@ def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:
         yield item
 
 
-def prepare(items: Iterable[Frame | FrameFailure], preprocessing: Preprocessing) -> Iterator[ModelInput | FrameFailure]:
-    """Bring frames to the network's size; the full-size pixels end here."""
+def prepare(
+    items: Iterable[Frame | FrameFailure], preprocessing: Preprocessing, meter: QualityMeter | None = None
+) -> Iterator[ModelInput | FrameFailure]:
+    """Bring frames to the network's size and measure their quality; the full-size pixels end here."""
     for item in items:
         if isinstance(item, FrameFailure):
             yield item
             continue
         try:
             pixels, view = preprocessing.apply(item.rgb)
-            yield ModelInput(item.ref, pixels, view)
+            yield ModelInput(item.ref, pixels, view, meter.measure(item.rgb) if meter is not None else None)
         except (ModelError, cv2.error, RuntimeError, ValueError) as error:
             yield FrameFailure(item.ref, f"can't be brought to the model's size ({one_line(error)})")
 
@@ -120,11 +153,13 @@ def in_batches(items: Iterable[ModelInput | FrameFailure], size: int) -> Iterato
         yield group
 
 
-def segment(group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock) -> list[FrameResult | FrameFailure]:
+def segment(
+    group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock, regions: Regions = NO_REGIONS
+) -> list[FrameResult | FrameFailure]:
     """Segment a group's inputs; results and failures in the order of the group."""
     since = time.perf_counter()
     inputs = tuple(i for i in group if isinstance(i, ModelInput))
-    results = iter(worker.run(FrameBatch(inputs)) if inputs else [])
+    results = iter(worker.run(FrameBatch(inputs), regions) if inputs else [])
     found = [next(results) if isinstance(i, ModelInput) else i for i in group]
     clock.add(since)
     return found

@@ -17,6 +17,9 @@ from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.sources import discover, plan
 from segpipe.store import Store, exclusive, make_manifest
 from segpipe.store.resume import Known, Pending, reconcile
+from segpipe.survey import survey
+from segpipe.telemetry.drives import describe_drives
+from segpipe.telemetry.locate import Locator
 from segpipe.worker import SegmentationWorker
 
 log = logging.getLogger(__name__)
@@ -24,12 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A job that is ready to run: its worker, its store, and what is left to do."""
+    """A job that is ready to run: its worker, its store, what is left to do, and what has to be said of its sources."""
 
     job: Job
     worker: SegmentationWorker
     store: Store
     pending: Pending
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +47,22 @@ class RunReport:
     wall_s: float = 0.0
     lanes: int = 1
     device: str = "cpu"
+    notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
         """Frames attempted in this run."""
         return sum(s.frames for s in self.shards)
+
+    @property
+    def placed(self) -> int:
+        """Frames of this run that have a position."""
+        return sum(s.placed for s in self.shards)
+
+    @property
+    def usable(self) -> int:
+        """Frames of this run that pass the thresholds of the config."""
+        return sum(s.usable for s in self.shards)
 
     @property
     def failed(self) -> int:
@@ -90,8 +105,16 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
     with exclusive(root):
         store.prepare(make_manifest(job, spec, worker.precision), job.replace)
         known = Known(store)
-        planned = plan(job, footage, known.video_shards)
-        yield Prepared(job, worker, store, reconcile(store, known, planned, job.retry_failed))
+        facts = survey(job, footage, root)
+
+        def locate(source_id: str) -> Locator:
+            return Locator(facts.get(source_id), job.time, job.track)
+
+        known.put_right(store, locate, job.sampling)
+        planned = plan(job, footage, known.video_shards, locate)
+        notes = [f"{Path(f.info.uri).name}: {note}" for f in facts.values() for note in f.notes]
+        pending = reconcile(store, known, planned, job.retry_failed)
+        yield Prepared(job, worker, store, pending, (*notes, *describe_drives(list(facts.values()))))
 
 
 def output_folder(job: Job) -> Path:
@@ -127,6 +150,7 @@ def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str]
         wall_s,
         ready.worker.lanes,
         str(ready.worker.device),
+        ready.notes,
     )
 
 

@@ -7,16 +7,29 @@ from datetime import datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from segpipe.sections import Strict
 
 ClockName = Literal["start", "gps", "exif", "container", "filename", "mtime"]
 TrackName = Literal["files", "sidecar", "embedded", "exif"]
 RegionName = Literal["left", "right", "near", "middle", "far", "path"]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Polygon = Annotated[tuple[tuple[Share, Share], ...], Field(min_length=3)]
-"""Corners (x, y) in shares of the width and height, from the top left."""
+Point = tuple[float, float]
+
+
+def _polygon(value: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Checked as a whole, so that the message is about the polygon and not about each number."""
+    outside = [p for p in value if not (0 <= p[0] <= 1 and 0 <= p[1] <= 1)]
+    if outside:
+        raise ValueError(f"the corner {list(outside[0])} lies outside the frame: x and y are shares from 0 (left, top) to 1")
+    twice_area = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(value, value[1:] + value[:1], strict=True))
+    if len(value) < 3 or abs(twice_area) < 1e-9:
+        raise ValueError("a polygon needs three corners or more that enclose an area")
+    return value
+
+
+Polygon = Annotated[tuple[Point, ...], AfterValidator(_polygon)]
+"""Corners (x, y) in shares of the width and height, from the top left; where its lines cross, the even-odd rule holds."""
 
 FILENAME_PATTERN = (
     r"(?P<year>20\d\d)[-_]?(?P<month>\d\d)[-_]?(?P<day>\d\d)[-_ T]?(?P<hour>\d\d)[-_.:h]?(?P<minute>\d\d)[-_.:m]?(?P<second>\d\d)"
@@ -86,6 +99,7 @@ class RegionSettings(Strict):
 
     builtin: tuple[RegionName, ...] = Field(("left", "right", "near", "middle", "far", "path"), description="which of the built-in ones")
     horizon: float = Field(0.5, ge=0, le=0.95, description="height of the horizon from the top, for near, middle, far and path")
+    path_width: float = Field(2.2, gt=0, le=100, description="width of the path corridor ahead, in heights of the camera over the road")
     polygons: dict[str, tuple[Polygon, ...]] = Field({}, description="one's own: a name, and polygons of [x, y] from 0 to 1")
 
     @field_validator("polygons")

@@ -10,11 +10,11 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = {
-    "errors": 0, "frames": 0, "overlap": 0,
-    "config": 1, "sources": 1, "masks": 1, "taxonomy": 1, "taxonomy_files": 2,
-    "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
+    "errors": 0, "frames": 0, "overlap": 0, "sections": 0, "where": 0,
+    "config": 1, "telemetry": 1, "sources": 1, "masks": 1, "taxonomy": 1, "regions": 1, "ego": 1, "taxonomy_files": 2,
+    "components": 2, "quality": 2, "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,
-    "pipeline": 4, "training": 4, "run": 5, "evaluation": 5, "bench": 6, "report": 6, "cli": 7,
+    "pipeline": 4, "training": 4, "survey": 4, "run": 5, "evaluation": 5, "bench": 6, "report": 6, "analytics": 6, "cli": 7,
 }  # fmt: skip
 ROOMS = {
     "prefect": ("flows/",),
@@ -29,13 +29,20 @@ ROOMS = {
     "lightning": ("segpipe/training/",),
     "torchmetrics": ("segpipe/training/module.py",),
     "onnxruntime": ("segpipe/evaluation/onnx_export.py",),
-    "matplotlib": ("segpipe/evaluation/", "segpipe/training/curves.py"),
+    "matplotlib": ("segpipe/evaluation/", "segpipe/training/curves.py", "segpipe/analytics/picture.py"),
     "transformers": ("segpipe/models/hf.py",),
     "segmentation_models_pytorch": ("segpipe/models/kinds.py", "segpipe/models/smp.py", "segpipe/training/"),
-    "av": ("segpipe/sources/", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
-    "pyarrow": ("segpipe/store/", "segpipe/report/"),
-    "duckdb": ("segpipe/store/dataset.py", "segpipe/cli/reading.py"),
-    "numba": ("segpipe/upsampling.py",),
+    "av": ("segpipe/sources/", "segpipe/telemetry/embedded.py", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
+    "pyarrow": ("segpipe/store/", "segpipe/report/", "segpipe/analytics/"),
+    "duckdb": ("segpipe/store/dataset.py", "segpipe/analytics/", "segpipe/cli/reading.py"),
+    "numba": ("segpipe/upsampling.py", "segpipe/components.py"),
+    "gpxpy": ("segpipe/telemetry/gpx.py",),
+    "pynmea2": ("segpipe/telemetry/nmea.py",),
+    "telemetry_parser": ("segpipe/telemetry/embedded.py",),
+    "pyproj": ("segpipe/telemetry/", "segpipe/store/geo.py"),
+    "h3": ("segpipe/analytics/",),
+    "geopandas": ("segpipe/analytics/",),
+    "shapely": ("segpipe/analytics/",),
 }
 FILES = sorted([*(ROOT / "segpipe").rglob("*.py"), *(ROOT / "flows").glob("*.py"), *(ROOT / "scripts").glob("*.py")])
 

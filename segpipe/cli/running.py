@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segpipe.config import Job, apply_sets, make_job, read_yaml
+from segpipe.config import Job, apply_sets, make_job, put, read_yaml
 from segpipe.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ def job_from(args: Namespace, **given: Any) -> Job:
     """The job out of config file, `--set` and arguments; the later wins."""
     content = read_yaml(args.config) if args.config else {}
     content = apply_sets(content, args.set)
-    content |= {k: v for k, v in given.items() if v}
+    for key, value in given.items():
+        if value:
+            put(content, key, value)
     for key, remedy in (("inputs", "name what to segment, or set inputs in the config"), ("output", "give -o OUT")):
         if not content.get(key):
             raise ConfigError(f"no {key}: {remedy}")
@@ -29,7 +31,8 @@ def job_from(args: Namespace, **given: Any) -> Job:
 
 def run(args: Namespace) -> int:
     """`segpipe run`."""
-    job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed)
+    job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed,
+                   **{"track.files": args.track, "time.start": args.start, "time.timezone": args.timezone})  # fmt: skip
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
 

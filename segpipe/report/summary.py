@@ -39,7 +39,7 @@ def size_on_disk(dataset: Dataset) -> int:
 def describe_run(report: RunReport, names: list[str]) -> list[str]:
     """Lines for people: what was done, what limited it, and which classes were seen."""
     if not report.shards and not report.broken:
-        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run", *_old_failures(report)]
+        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run", *_old_failures(report), *_notes(report)]
     rate = report.frames / report.wall_s if report.wall_s else 0.0
     before = f", {report.frames_before} were done before" if report.frames_before else ""
     lines = [
@@ -47,11 +47,17 @@ def describe_run(report: RunReport, names: list[str]) -> list[str]:
         f"busy: read {report.total('read_s'):.1f} s, infer {report.total('infer_s'):.1f} s over {report.lanes} lanes on "
         f"{report.device}, write {report.total('write_s'):.1f} s; limited by {_limit(report)}",
     ]
+    lines.append(f"with a position: {report.placed} of {report.frames} frames; usable: {report.usable}")
     shares = class_shares(report, names)
     if shares:
         lines.append("share of pixels: " + ", ".join(f"{n} {v * 100:.1f} %" for n, v in shares if v >= 0.0005))
     lines += _old_failures(report)
-    return lines + [f"shard {name} failed: {why}" for name, why in report.broken.items()]
+    return [*lines, *(f"shard {name} failed: {why}" for name, why in report.broken.items()), *_notes(report)]
+
+
+def _notes(report: RunReport, most: int = 12) -> list[str]:
+    more = [f"note: and {len(report.notes) - most} more; segpipe info shows them"] if len(report.notes) > most else []
+    return [f"note: {n}" for n in report.notes[:most]] + more
 
 
 def _old_failures(report: RunReport) -> list[str]:

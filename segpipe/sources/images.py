@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from segpipe.errors import SourceError
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
 from segpipe.sources.identity import files_digest, image_frame_id, source_info, stamp
+from segpipe.telemetry.locate import NOWHERE, Locator
 
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
@@ -27,10 +28,11 @@ class ImageFolder:
     info: SourceInfo
     folder: Path
     files: tuple[Path, ...]
+    locator: Locator = NOWHERE
 
     @classmethod
-    def at(cls, folder: Path, files: Sequence[Path]) -> ImageFolder:
-        return cls(source_info(folder, "images"), folder, tuple(files))
+    def at(cls, folder: Path, files: Sequence[Path], locator: Locator = NOWHERE) -> ImageFolder:
+        return cls(source_info(folder, "images"), folder, tuple(files), locator)
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Shards of the files, in order of name."""
@@ -38,9 +40,12 @@ class ImageFolder:
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """Decode a shard's images; one that can't be read is a FrameFailure, never an exception."""
-        for file in shard.files:
-            path = self.folder / file.name
-            ref = FrameRef(image_frame_id(self.info.source_id, file.name), self.info.source_id, str(path))
+        paths = [self.folder / file.name for file in shard.files]
+        for path, place in zip(paths, self.locator.of_images(paths), strict=True):
+            ref = FrameRef(
+                image_frame_id(self.info.source_id, path.name), self.info.source_id, str(path), None, None,
+                place.time_us, place.time_source, place.position,
+            )  # fmt: skip
             try:
                 yield Frame(ref, read_image(path))
             except SourceError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -18,6 +17,7 @@ from segpipe.sources.decoder import Decoder, upright_rgb
 from segpipe.sources.identity import source_info, stamp, video_frame_id
 from segpipe.sources.packets import PacketIndex, open_container, packet_index
 from segpipe.sources.sampling import select
+from segpipe.telemetry.locate import NOWHERE, Locator, Place
 
 MAX_SHARDS = 64
 """Shards grow with the footage, so that a day of video is tens of tasks for an orchestrator and not thousands."""
@@ -33,15 +33,17 @@ class VideoFile:
     index: PacketIndex
     sampling: Sampling
     decode_threads: int = 1
+    locator: Locator = NOWHERE
 
     @classmethod
-    def at(cls, path: Path, sampling: Sampling, decode_threads: int = 1) -> VideoFile:
+    def at(cls, path: Path, sampling: Sampling, decode_threads: int = 1, locator: Locator = NOWHERE) -> VideoFile:
         before = stamp(path)  # before the index: what a copy adds while we read makes another stamp next time
-        return cls(source_info(path, "video"), path, before, packet_index(path), sampling, decode_threads)
+        return cls(source_info(path, "video"), path, before, packet_index(path), sampling, decode_threads, locator)
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
-        """Ranges of the packet index that begin on key frames and hold about `frames_per_shard` wanted frames."""
-        wanted = select(self.index, self.sampling)
+        """Ranges of the packet index that begin on key frames and hold about `frames_per_shard` wanted frames. Raises
+        SourceError where the sampling can't be done."""
+        wanted = self._wanted()
         target = max(frames_per_shard, -(-len(wanted) // MAX_SHARDS))
         cuts = [0]
         for key in [] if self.index.by_order else self.index.key_indices():
@@ -54,21 +56,29 @@ class VideoFile:
             shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
         return [replace(s, siblings=len(shards)) for s in shards]
 
+    def _wanted(self) -> NDArray[np.int64]:
+        if not self.sampling.every_m:
+            return select(self.index, self.sampling)
+        along = self.locator.along(self.index.times_s)
+        return select(self.index, self.sampling, None if along is None else along.track_m)
+
     def _shard(self, wanted: NDArray[np.int64], start: int, stop: int) -> Shard:
-        count = int(np.searchsorted(wanted, stop) - np.searchsorted(wanted, start))
-        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, count, (self.stamp,), start, stop)
+        here = wanted[(wanted >= start) & (wanted < stop)]
+        chosen = tuple(int(i) for i in here) if self.sampling.every_m else ()
+        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, len(here), (self.stamp,), start, stop, chosen=chosen)
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
-        wanted = select(self.index, self.sampling)
-        wanted = wanted[(wanted >= shard.start) & (wanted < shard.stop)]
+        wanted = np.array(shard.chosen, np.int64) if shard.chosen else select(self.index, self.sampling)
+        wanted = wanted[(wanted >= shard.start) & (wanted < min(shard.stop, len(self.index.pts)))]
+        refs = self._refs(wanted)
         with open_container(self.path) as container:
             stream = container.streams[self.index.stream]
             assert isinstance(stream, av.VideoStream)
             stream.codec_context.thread_count = self.decode_threads
             stream.codec_context.thread_type = "AUTO"
             for run in self._runs(wanted):
-                yield from self._decode_run(container, stream, run)
+                yield from self._decode_run(container, stream, run, refs)
 
     def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""
@@ -80,18 +90,18 @@ class VideoFile:
         return np.split(wanted, np.flatnonzero(np.diff(group) > 1) + 1)
 
     def _decode_run(
-        self, container: av.container.InputContainer, stream: av.VideoStream, run: NDArray[np.int64]
+        self, container: av.container.InputContainer, stream: av.VideoStream, run: NDArray[np.int64], refs: dict[int, FrameRef]
     ) -> Iterator[Frame | FrameFailure]:
         decoder = Decoder(container, stream, self.index)
         waiting = list(run[::-1])
         only_key = self.sampling.keyframes and not self.index.by_order
         for position, picture in decoder.pictures(int(run[0]), only_key):
             while waiting and waiting[-1] < position:
-                yield FrameFailure(self._ref(waiting.pop()), decoder.reason())
+                yield FrameFailure(refs[int(waiting.pop())], decoder.reason())
             if not waiting:
                 break
             if position == waiting[-1]:
-                ref = self._ref(waiting.pop())
+                ref = refs[int(waiting.pop())]
                 if picture.is_corrupt:
                     yield FrameFailure(ref, "the decoder marked this frame as damaged")
                 else:
@@ -99,35 +109,22 @@ class VideoFile:
             if not waiting:
                 break
         for index in reversed(waiting):
-            yield FrameFailure(self._ref(index), decoder.reason())
+            yield FrameFailure(refs[int(index)], decoder.reason())
 
-    def _ref(self, index: int) -> FrameRef:
-        pts_s = float(self.index.pts[index] * self.index.time_base)
-        created = _microseconds(self.index.creation_time)
+    def _refs(self, wanted: NDArray[np.int64]) -> dict[int, FrameRef]:
+        """What each wanted frame is, with its time and position, by its place in the index."""
+        pts_s = [float(self.index.pts[i] * self.index.time_base) for i in wanted]
+        places = self.locator.of_video(np.array(pts_s, np.float64))
+        return {int(i): self._ref(int(i), t, place) for i, t, place in zip(wanted, pts_s, places, strict=True)}
+
+    def _ref(self, index: int, pts_s: float, place: Place) -> FrameRef:
         return FrameRef(
-            video_frame_id(self.info.source_id, int(index)),
-            self.info.source_id,
-            self.info.uri,
-            int(index),
-            pts_s,
-            None if created is None else created + round((pts_s - self.index.start_s) * 1e6),
-            None if created is None else "container:creation_time",
-        )
+            video_frame_id(self.info.source_id, index), self.info.source_id, self.info.uri, index, pts_s,
+            place.time_us, place.time_source, place.position,
+        )  # fmt: skip
 
 
 def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable") -> Shard:
     """A shard of one failed row, for what can't be read at all."""
     return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1)
 
-
-def _microseconds(text: str | None) -> int | None:
-    """A container's creation time as UTC microseconds since 1970; cameras without a clock write the epoch of 1904."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    if moment.tzinfo is None or moment.year < 1980:
-        return None
-    return round(moment.astimezone(UTC).timestamp() * 1e6)

@@ -16,13 +16,20 @@ FILE = "dataset.json"
 
 
 def make_manifest(job: Job, spec: ModelSpec, precision: str) -> dict[str, Any]:
-    """All that decides what a row holds: schema, model, sampling, and the size of shards, which names the files."""
+    """All that decides what a row holds: schema, model, sampling, regions, quality, and the size of shards, which names the files.
+
+    Time and track aren't among it: they differ from clip to clip, and rows are put right where they change (`resume`).
+    """
     return {
         "format": "segpipe",
         "schema_version": SCHEMA_VERSION,
         "model": json.loads(json.dumps(spec.describe() | {"precision": precision})),
         "sampling": job.sampling.model_dump(),
         "frames_per_shard": job.store.frames_per_shard,
+        "regions": job.regions.model_dump(mode="json"),
+        "ignore_regions": json.loads(json.dumps(job.ignore_regions)),
+        "ego_mask": job.ego_mask,
+        "quality": job.quality.model_dump(),
     }
 
 

@@ -17,7 +17,8 @@ SHARD_KEY = "segpipe.shard"
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What a committed shard tells of itself, from the footer of its `frames` file."""
+    """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's facts that
+    its times and positions follow from."""
 
     name: str
     source: SourceInfo
@@ -28,13 +29,15 @@ class ShardRecord:
     stop: int = 0
     siblings: int = 0
     failed_files: tuple[str, ...] = ()
+    chosen: tuple[int, ...] = ()
+    facts: str = ""
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
-        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings)
+        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen)
 
 
-def record_text(shard: Shard, frames: int, failed: int, failed_files: list[str]) -> str:
+def record_text(shard: Shard, frames: int, failed: int, failed_files: list[str], facts: str) -> str:
     """A shard's record as the JSON that its `frames` file carries."""
     return json.dumps(
         {
@@ -47,6 +50,8 @@ def record_text(shard: Shard, frames: int, failed: int, failed_files: list[str])
             "stop": shard.stop,
             "siblings": shard.siblings,
             "failed_files": failed_files,
+            "chosen": shard.chosen,
+            "facts": facts,
         }
     )
 
@@ -57,7 +62,7 @@ def read_record(path: Path) -> ShardRecord:
         metadata = pq.read_metadata(path).metadata or {}
         content = json.loads(metadata[SHARD_KEY.encode()])
         files = tuple(FileStamp(*f) for f in content["files"])
-        failed_files = tuple(content["failed_files"])
-        return ShardRecord(**(content | {"source": SourceInfo(**content["source"]), "files": files, "failed_files": failed_files}))
+        source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in ("failed_files", "chosen")}
+        return ShardRecord(**(content | lists | {"source": source, "files": files}))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None

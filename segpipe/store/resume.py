@@ -6,10 +6,13 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 
+from segpipe.config import Sampling
 from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.sources.identity import printable_text
 from segpipe.sources.images import image_shards
+from segpipe.sources import LocatorOf
 from segpipe.store.records import ShardRecord
+from segpipe.store.relocate import relocate
 from segpipe.store.writer import Store
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,20 @@ class Known:
         self.records: dict[str, list[ShardRecord]] = defaultdict(list)
         for record in store.records():
             self.records[record.source.source_id].append(record)
+
+    def put_right(self, store: Store, locate: LocatorOf, sampling: Sampling) -> None:
+        """Bring the rows of sources whose clock or track has changed up to date. Where the track decides which frames are wanted,
+        the source is done again."""
+        for source_id, records in self.records.items():
+            facts = locate(source_id).facts
+            if facts is None:
+                continue
+            if sampling.every_m and any(r.facts != facts.digest() for r in records):
+                for record in records:
+                    store.discard(record.name)
+                self.records[source_id] = []
+            else:
+                self.records[source_id] = relocate(store, records, locate)
 
     def video_shards(self, source: SourceInfo, now: FileStamp) -> list[Shard] | None:
         """All shards of a video that is whole in the dataset without failures and unchanged on disk: it needn't be read again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 
 from segpipe import masks
-from segpipe.frames import FrameFailure, FrameRef, FrameResult
+from segpipe.frames import FrameFailure, FrameRef, FrameResult, Position, Verdict
 from segpipe.models.spec import ClassInfo
 from segpipe.sources.identity import printable_text
 from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, STATUS_ERROR, STATUS_OK
+
+_WHOLE_NUMBERS = ("x_min", "y_min", "x_max", "y_max", "components")
+_WKB_POINT = struct.Struct("<BIdd")
 
 
 @dataclass
@@ -31,56 +35,81 @@ class RowBuffer:
 
     def add_failure(self, failure: FrameFailure) -> None:
         """A frame that was attempted: a row in `frames`, none in the other tables."""
-        self.frames.append(_frame_row(failure.ref) | {"status": STATUS_ERROR, "error": printable_text(failure.error)})
+        error = printable_text(failure.error)
+        self.frames.append(_frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR, "error": error})
 
-    def add(self, result: FrameResult) -> None:
-        """A frame's row, a row per class that is present, and its mask."""
-        keys, s = _keys(result.ref), result.statistics
+    def add(self, result: FrameResult, verdict: Verdict) -> None:
+        """A frame's row, a row per region and class that is present, and its mask."""
+        s, q = result.statistics, result.quality
         height, width = result.labels.shape
         self.frames.append(
             _frame_row(result.ref)
             | {
                 "width": width,
                 "height": height,
-                "valid_pixels": s.valid_pixels,
+                "valid_pixels": int(s.valid_pixels[0]),
+                "mean_confidence": _known(s.mean_confidence),
+                "mean_entropy": _known(s.mean_entropy),
+                "sharpness": None if q is None else _known(q.sharpness),
+                "brightness": None if q is None else _known(q.brightness),
+                "contrast": None if q is None else _known(q.contrast),
+                "saturated_fraction": None if q is None else _known(q.saturated_fraction),
+                "changed_fraction": verdict.changed_fraction,
+                "usable": verdict.usable,
                 "status": STATUS_OK,
-                "mean_confidence": s.mean_confidence,
-                "mean_entropy": s.mean_entropy,
             }
         )
-        for k in np.flatnonzero(s.pixel_count):
-            self.stats.append(
-                {
-                    **keys,
-                    "pts_s": result.ref.pts_s,
-                    "class_id": int(k),
-                    "class_name": self.classes[k].name,
-                    "pixel_count": int(s.pixel_count[k]),
-                    "pixel_fraction": float(s.pixel_count[k] / s.valid_pixels),
-                    "mean_confidence": float(s.confidence[k]),
-                    "x_min": int(s.x_min[k]),
-                    "y_min": int(s.y_min[k]),
-                    "x_max": int(s.x_max[k]),
-                    "y_max": int(s.y_max[k]),
-                    "centroid_x": float(s.centroid_x[k]),
-                    "centroid_y": float(s.centroid_y[k]),
-                }
-            )
+        self.stats.append(self._stats(result))
         values, lengths = masks.encode(result.labels)
-        self.mask_keys.append(keys | {"height": height, "width": width})
+        self.mask_keys.append(_keys(result.ref) | {"height": height, "width": width})
         self.values.append(values)
         self.lengths.append(lengths)
+
+    def _stats(self, result: FrameResult) -> dict[str, Any]:
+        """The columns of a frame's class statistics: arrays over its regions and classes that are present."""
+        s = result.statistics
+        region, k = np.nonzero(s.pixel_count)
+        count, valid = s.pixel_count[region, k], s.valid_pixels[region]
+        found: dict[str, Any] = {name: getattr(s, name)[region, k].astype(np.int32) for name in _WHOLE_NUMBERS}
+        return found | {
+            "ref": result.ref,
+            "region": [s.regions[r] for r in region],
+            "class_id": k.astype(np.int32),
+            "class_name": [self.classes[i].name for i in k],
+            "pixel_count": count,
+            "valid_pixels": valid,
+            "pixel_fraction": count / valid,
+            "mean_confidence": s.confidence[region, k],
+            "centroid_x": s.centroid_x[region, k],
+            "centroid_y": s.centroid_y[region, k],
+            "largest_component_fraction": s.largest[region, k],
+        }
 
     def tables(self) -> dict[str, pa.Table]:
         """The rows as tables of the schema; the buffer is empty afterwards."""
         found = {
             "frames": pa.Table.from_pylist(self.frames, FRAMES),
-            "class_stats": pa.Table.from_pylist(self.stats, CLASS_STATS),
+            "class_stats": self._stats_table(),
             "masks": self._mask_table(),
         }
         for rows in (self.frames, self.stats, self.mask_keys, self.values, self.lengths):
             rows.clear()
         return found
+
+    def _stats_table(self) -> pa.Table:
+        if not self.stats:
+            return CLASS_STATS.empty_table()
+        sizes = [len(s["class_id"]) for s in self.stats]
+        columns = []
+        for f in CLASS_STATS:
+            if f.name in {"frame_id", "source_id", "frame_index", "pts_s"}:
+                keys = pa.array([getattr(s["ref"], f.name) for s in self.stats], f.type)
+                columns.append(keys.take(pa.array(np.repeat(np.arange(len(sizes)), sizes))))
+            elif f.name in {"region", "class_name"}:
+                columns.append(pa.array([name for s in self.stats for name in s[f.name]], f.type))
+            else:
+                columns.append(pa.array(np.concatenate([s[f.name] for s in self.stats]), f.type))
+        return pa.Table.from_arrays(columns, schema=CLASS_STATS)
 
     def _mask_table(self) -> pa.Table:
         sizes = [len(v) for v in self.values]
@@ -93,12 +122,35 @@ class RowBuffer:
         return pa.Table.from_arrays(columns, schema=MASKS)
 
 
+def place_columns(ref: FrameRef) -> dict[str, Any]:
+    """The columns of `frames` that say when and where."""
+    p = ref.position
+    found = {"timestamp": ref.timestamp_us, "timestamp_source": ref.timestamp_source}
+    return found | {
+        "geometry": None if p is None else wkb_point(p),
+        "latitude": None if p is None else p.latitude,
+        "longitude": None if p is None else p.longitude,
+        "altitude_m": None if p is None else p.altitude_m,
+        "speed_mps": None if p is None else p.speed_mps,
+        "heading_deg": None if p is None else p.heading_deg,
+        "position_accuracy_m": None if p is None else p.accuracy_m,
+        "position_source": None if p is None else printable_text(p.source),
+        "track_m": None if p is None else p.track_m,
+    }
+
+
+def wkb_point(position: Position) -> bytes:
+    """A position as a little-endian WKB point, longitude first (OGC 06-103r4)."""
+    return _WKB_POINT.pack(1, 1, position.longitude, position.latitude)
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
+
+
 def _keys(ref: FrameRef) -> dict[str, Any]:
     return {"frame_id": ref.frame_id, "source_id": ref.source_id, "frame_index": ref.frame_index}
 
 
 def _frame_row(ref: FrameRef) -> dict[str, Any]:
-    return {
-        **_keys(ref), "pts_s": ref.pts_s, "timestamp": ref.timestamp_us, "timestamp_source": ref.timestamp_source,
-        "uri": printable_text(ref.uri),
-    }  # fmt: skip
+    return {**_keys(ref), "pts_s": ref.pts_s, **place_columns(ref), "uri": printable_text(ref.uri)}

@@ -15,18 +15,22 @@ import pyarrow.parquet as pq
 
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
-from segpipe.frames import FrameFailure, FrameResult, Shard
+from segpipe.frames import FrameFailure, FrameResult, Shard, Verdict
 from segpipe.models.spec import ClassInfo
 from segpipe.sources.identity import files_digest, image_frame_id, printable_text
 from segpipe.store.files import ASIDE, aside, publish
+from segpipe.store.geo import KEY as GEO_KEY
+from segpipe.store.geo import Bounds, geo_metadata
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
 from segpipe.store.records import SHARD_KEY, ShardRecord, read_record, record_text
 from segpipe.store.rows import RowBuffer
 from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
+from segpipe.store.sources import FOLDER as SOURCES_FOLDER
 
 ROWS_AT_ONCE = 64
 """Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
-_DICTIONARY = ["source_id", "class_name", "status", "error", "uri", "timestamp_source"]
+_DICTIONARY = ["source_id", "region", "class_name", "status", "error", "uri", "timestamp_source", "position_source"]
+NO_VERDICT = Verdict(None, True)
 
 
 class Store:
@@ -58,10 +62,11 @@ class Store:
             # The old manifest stays until all is gone: a run that is killed here leaves a dataset that says what it was.
             for table in reversed(COMMIT_ORDER):
                 shutil.rmtree(self.root / table, ignore_errors=True)
+            shutil.rmtree(self.root / SOURCES_FOLDER, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
         write_manifest(self.root, manifest)
-        for table in TABLES:
-            (self.root / table).mkdir(parents=True, exist_ok=True)
+        for folder in (*TABLES, SOURCES_FOLDER):
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
         self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
@@ -70,6 +75,8 @@ class Store:
             for path in (self.root / table).iterdir():
                 if path.name.endswith(ASIDE) or (path.suffix == ".parquet" and path.name not in done):
                     path.unlink()
+        for path in (self.root / SOURCES_FOLDER).glob(f"*{ASIDE}"):
+            path.unlink()
 
     def records(self) -> list[ShardRecord]:
         """The committed shards, by name."""
@@ -89,7 +96,7 @@ class Store:
         shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
         failed = [n for n in record.failed_files if n in set(names)]
-        writer = ShardWriter(self, shard)
+        writer = ShardWriter(self, shard, record.facts)
         with writer:
             for table in TABLES:
                 rows = pq.read_table(self.path(table, record.name), partitioning=None)
@@ -97,16 +104,18 @@ class Store:
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
             self.discard(record.name)  # before the new one is whole: rows may be computed again, but never be there twice
 
-    def writer(self, shard: Shard) -> ShardWriter:
-        """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise."""
-        return ShardWriter(self, shard)
+    def writer(self, shard: Shard, facts: str = "") -> ShardWriter:
+        """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise. `facts` is the digest
+        of the source's facts."""
+        return ShardWriter(self, shard, facts)
 
 
 class ShardWriter:
     """Writes one shard's three files aside and renames them, `frames` last."""
 
-    def __init__(self, store: Store, shard: Shard) -> None:
-        self.store, self.shard = store, shard
+    def __init__(self, store: Store, shard: Shard, facts: str = "") -> None:
+        self.store, self.shard, self.facts = store, shard, facts
+        self.bounds = Bounds()
         self.buffer = RowBuffer(store.classes)
         self.frames = self.failed = 0
         self.failed_files: list[str] = []
@@ -129,7 +138,7 @@ class ShardWriter:
                 use_dictionary=[c for c in schema.names if c in _DICTIONARY],
             )  # fmt: skip
 
-    def add(self, item: FrameResult | FrameFailure) -> None:
+    def add(self, item: FrameResult | FrameFailure, verdict: Verdict = NO_VERDICT) -> None:
         """Add a frame's rows."""
         if isinstance(item, FrameFailure):
             self.failed += 1
@@ -137,7 +146,7 @@ class ShardWriter:
                 self.failed_files.append(printable_text(item.ref.uri.rpartition(os.sep)[2]))
             self.buffer.add_failure(item)
         else:
-            self.buffer.add(item)
+            self.buffer.add(item, verdict)
         self.frames += 1
         if len(self.buffer) >= ROWS_AT_ONCE:
             self._flush()
@@ -145,12 +154,17 @@ class ShardWriter:
     def copy(self, table: str, rows: pa.Table) -> None:
         """Add rows of a table as they are."""
         if rows.num_rows:
-            self._writers[table].write_table(rows.cast(TABLES[table]))
+            self._write(table, rows.cast(TABLES[table]))
 
     def _flush(self) -> None:
         for table, rows in self.buffer.tables().items():
             if rows.num_rows:
-                self._writers[table].write_table(rows)
+                self._write(table, rows)
+
+    def _write(self, table: str, rows: pa.Table) -> None:
+        if table == "frames":
+            self.bounds.add(rows)
+        self._writers[table].write_table(rows)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
@@ -164,8 +178,8 @@ class ShardWriter:
 
     def _commit(self) -> None:
         self._flush()
-        record = record_text(self.shard, self.frames, self.failed, self.failed_files)
-        self._writers["frames"].add_key_value_metadata({SHARD_KEY: record})
+        record = record_text(self.shard, self.frames, self.failed, self.failed_files, self.facts)
+        self._writers["frames"].add_key_value_metadata({SHARD_KEY: record, GEO_KEY: geo_metadata(self.bounds)})
         for writer in self._writers.values():
             writer.close()
         for table in COMMIT_ORDER:

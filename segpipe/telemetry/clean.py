@@ -28,8 +28,7 @@ def clean(track: Track, max_speed_mps: float, offset_s: float = 0.0, max_gap_s: 
     fixes that make a step faster than `max_speed_mps`. Fixes that came out of order are counted and stay. `offset_s` is added to
     `time_us`. Speed and heading are derived where they aren't known, never across a gap longer than `max_gap_s`.
     """
-    seconds = track.seconds()
-    track = track.take(np.isfinite(seconds), "without a time")
+    track = track.take(np.isfinite(track.seconds()), "without a time")
     track = track.take(_possible(track), "impossible coordinates")
     seconds = track.seconds()
     late = int((np.diff(seconds) < 0).sum())
@@ -39,7 +38,8 @@ def clean(track: Track, max_speed_mps: float, offset_s: float = 0.0, max_gap_s: 
     track = track.take(np.diff(track.seconds(), prepend=-np.inf) > 0, "duplicates")
     track = track.take(_feasible(track, max_speed_mps), "impossible speed")
     timed = track.time_us != NO_TIME
-    track = replace(track, time_us=np.where(timed, track.time_us + round(offset_s * 1e6), NO_TIME))
+    moved = np.where(timed, track.time_us + round(offset_s * 1e6), NO_TIME)
+    track = replace(track, time_us=moved, accuracy_m=_at_least_zero(track.accuracy_m))
     return _with_motion(track, max_gap_s)
 
 
@@ -103,22 +103,28 @@ def _with_motion(track: Track, max_gap_s: float) -> Track:
     """The track with speed and heading where they weren't known, by central differences between fixes at least BASELINE_S away."""
     if len(track) < 2:
         return track
-    seconds = track.seconds()
+    seconds, given_heading = track.seconds(), _at_least_zero(track.heading_deg)
     gap = np.diff(seconds) > max_gap_s
     before, after = _neighbours(seconds, gap)
     azimuth, metres = _inverse(track, before, after)
     span = seconds[after] - seconds[before]
     speed = np.divide(metres, span, out=np.full(len(track), np.nan), where=span > 0)
-    known_speed = np.where(np.isnan(track.speed_mps), speed, track.speed_mps)
+    known_speed = _at_least_zero(track.speed_mps)
+    known_speed = np.where(np.isnan(known_speed), speed, known_speed)
     beside_gap = np.append(gap, False) | np.insert(gap, 0, False)
     with np.errstate(invalid="ignore"):
         moving = np.fmin(speed, known_speed) >= MIN_MOVING_MPS
     derived = np.where(moving & ~beside_gap, azimuth, np.nan)
     filled: dict[str, Any] = {
         "speed_mps": known_speed,
-        "heading_deg": np.where(np.isnan(track.heading_deg), derived, track.heading_deg % 360.0),
+        "heading_deg": np.where(np.isnan(given_heading), derived, given_heading % 360.0),
     }
     return replace(track, **filled)
+
+
+def _at_least_zero(values: Float64) -> Float64:
+    """Without negative values, which is how telephones write "unknown"."""
+    return np.where(values >= 0, values, np.nan)
 
 
 def _neighbours(seconds: Float64, gap: NDArray[np.bool_]) -> tuple[Int64, Int64]:

@@ -6,7 +6,7 @@ import datetime as dt
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from segpipe.telemetry.track import METRES_PER_DOP, Track
 KNOT_MPS = 1852 / 3600
 _HALF_DAY_US, _DAY_US = 43_200_000_000, 86_400_000_000
 _SNIFF_BYTES = 65_536
+_COLUMNS = ("time_us", "latitude", "longitude", "altitude_m", "accuracy_m", "speed_mps", "heading_deg")
 _EPOCH_DAY = dt.date(1970, 1, 1)
 
 
@@ -29,19 +30,6 @@ class _Moment:
     days: int | None = None
     rmc: Any = None
     gga: Any = None
-
-
-@dataclass
-class _Columns:
-    """The fixes as they are found, column by column."""
-
-    time_us: list[int] = field(default_factory=list)
-    latitude: list[float] = field(default_factory=list)
-    longitude: list[float] = field(default_factory=list)
-    altitude_m: list[float] = field(default_factory=list)
-    speed_mps: list[float] = field(default_factory=list)
-    heading_deg: list[float] = field(default_factory=list)
-    accuracy_m: list[float] = field(default_factory=list)
 
 
 def read_nmea(path: Path) -> Track:
@@ -62,13 +50,11 @@ def read_nmea(path: Path) -> Track:
             f"{path}: holds GGA sentences, which have a time of day, and no RMC or ZDA with the date;"
             " switch RMC on in the recorder, or convert the log to GPX or CSV with full times"
         )
-    columns = _Columns()
-    for moment in _joined(moments):
-        reason = _add(columns, moment)
-        if reason:
-            dropped[reason] += 1
-    values = dict(vars(columns))
-    return Track.of(f"nmea:{path.name}", values.pop("latitude"), values.pop("longitude"), dropped=dict(dropped), **values)
+    found = [_fix(moment) for moment in _joined(moments)]
+    dropped.update(reason for reason in found if isinstance(reason, str))
+    fixes = [fix for fix in found if isinstance(fix, dict)]
+    columns = {name: [fix[name] for fix in fixes] for name in _COLUMNS}
+    return Track.of(f"nmea:{path.name}", dropped=dict(dropped), **columns)
 
 
 def looks_like_nmea(path: Path) -> bool:
@@ -152,37 +138,36 @@ def _date(moments: list[_Moment]) -> bool:
 
 
 def _joined(moments: list[_Moment]) -> list[_Moment]:
-    """Moments of one time that didn't follow each other in the log, together."""
+    """Moments of one time that didn't follow each other in the log, together; those with a ZDA alone, which had but the date, go."""
     found: dict[tuple[int | None, int], _Moment] = {}
     for moment in moments:
         first = found.setdefault((moment.days, moment.of_day_us), moment)
         first.rmc = first.rmc or moment.rmc
         first.gga = first.gga or moment.gga
-    return list(found.values())
+    return [moment for moment in found.values() if moment.rmc or moment.gga]
 
 
-def _add(columns: _Columns, moment: _Moment) -> str:
-    """Append a moment's fix, or say why it has none."""
+def _fix(moment: _Moment) -> dict[str, Any] | str:
+    """A moment's fix, or why it has none."""
     rmc, gga = moment.rmc, moment.gga
-    if rmc is None and gga is None:
-        return ""
     if (rmc is not None and rmc.status != "A") or (gga is not None and not gga.gps_qual):
         return "without a fix"
+    place = rmc if rmc is not None else gga
     try:
-        place = rmc if rmc is not None else gga
         latitude, longitude = place.latitude, place.longitude
     except ValueError:
         return "without a position"
     if place.lat_dir not in {"N", "S"} or place.lon_dir not in {"E", "W"} or not place.lat or not place.lon:
         return "without a position"
-    columns.time_us.append((moment.days or 0) * _DAY_US + moment.of_day_us)
-    columns.latitude.append(latitude)
-    columns.longitude.append(longitude)
-    columns.altitude_m.append(_number(gga, "altitude"))
-    columns.accuracy_m.append(_number(gga, "horizontal_dil") * METRES_PER_DOP)
-    columns.speed_mps.append(_number(rmc, "spd_over_grnd") * KNOT_MPS)
-    columns.heading_deg.append(_number(rmc, "true_course"))
-    return ""
+    return {
+        "time_us": (moment.days or 0) * _DAY_US + moment.of_day_us,
+        "latitude": latitude,
+        "longitude": longitude,
+        "altitude_m": _number(gga, "altitude"),
+        "accuracy_m": _number(gga, "horizontal_dil") * METRES_PER_DOP,
+        "speed_mps": _number(rmc, "spd_over_grnd") * KNOT_MPS,
+        "heading_deg": _number(rmc, "true_course"),
+    }
 
 
 def _number(sentence: Any, name: str) -> float:

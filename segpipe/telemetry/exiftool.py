@@ -1,0 +1,113 @@
+"""Telemetry of the many other cameras, through the exiftool program where it is installed."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segpipe.telemetry.gopro import one_clock
+from segpipe.telemetry.track import NO_TIME, Track
+
+TIMEOUT_S = 120
+_TAGS = ("GPSDateTime", "GPSLatitude", "GPSLongitude", "GPSAltitude", "GPSTrack", "SampleTime", "SampleDuration")
+# GPSSpeed isn't asked for: it is in km/h, knots or m/s, depending on the camera.
+_OPTIONS = ("-ee", "-n", "-j", "-q", "-q", "-a", "-G3:4", "-api", "LargeFileSupport=1")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Fix = dict[str, float]
+
+
+def exiftool_track(path: Path, origin_s: float) -> Track | None:
+    """What `exiftool -ee` finds of fixes in a video, media times counted from `origin_s` seconds; None where it finds none.
+
+    GPSDateTime is UTC. Several fixes of one sample are spread evenly over its duration. None too where the program isn't installed,
+    fails, or takes more than TIMEOUT_S seconds.
+    """
+    tags = _run(path)
+    fixes = [fix for document in _documents(tags) for fix in _fixes(document)]
+    if not fixes:
+        return None
+    column = {name: np.array([fix[name] for fix in fixes]) for name in fixes[0]}
+    media_s = column["media_s"] - origin_s
+    utc = np.array([NO_TIME if math.isnan(t) else round(t) for t in column["utc_us"]], np.int64)
+    return Track.of(
+        "embedded:exiftool",
+        column["latitude"],
+        column["longitude"],
+        time_us=one_clock(utc, media_s) if np.isfinite(media_s).all() else utc,
+        media_s=media_s,
+        altitude_m=column["altitude"],
+        heading_deg=column["heading"],
+    )
+
+
+def _run(path: Path) -> dict[str, Any]:
+    program = shutil.which("exiftool")
+    if program is None:
+        return {}
+    command = [program, *_OPTIONS, *(f"-{tag}" for tag in _TAGS), str(path.absolute())]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
+        found = json.loads(done.stdout or b"[]")
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+
+
+def _documents(tags: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:
+    """The values of each tag, sample by sample in the order of the file. A part of a sample (Doc3-1) has the sample's time."""
+    documents: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
+    for key, value in tags.items():
+        document, tag = key.partition(":")[0], key.rpartition(":")[2]
+        if document.startswith("Doc"):  # what stands in Main is the place of the whole file
+            documents[document][tag].append(value)
+    for name, document_tags in documents.items():
+        for tag in ("SampleTime", "SampleDuration"):
+            parent = documents.get(name.partition("-")[0], {})
+            if tag not in document_tags and tag in parent:
+                document_tags[tag] = parent[tag]
+        yield document_tags
+
+
+def _fixes(document: dict[str, list[Any]]) -> Iterator[_Fix]:
+    latitudes, longitudes = document.get("GPSLatitude", []), document.get("GPSLongitude", [])
+    count = len(latitudes)
+    if not count or len(longitudes) != count:
+        return
+    start, duration = (_number(next(iter(document.get(tag, [])), None)) for tag in ("SampleTime", "SampleDuration"))
+    times = document.get("GPSDateTime", [])
+    for i in range(count):
+        share = duration * i / count if i else 0.0
+        own_time = times[i] if len(times) == count else times[0] if times and i == 0 else None
+        fix = {"latitude": _number(latitudes[i]), "longitude": _number(longitudes[i])}
+        for name, tag in (("altitude", "GPSAltitude"), ("heading", "GPSTrack")):
+            values = document.get(tag, [])
+            fix[name] = _number(values[i]) if len(values) == count else math.nan
+        yield {**fix, "media_s": start + share, "utc_us": _utc_us(own_time)}
+
+
+def _utc_us(text: Any) -> float:
+    """Microseconds since 1970 of `2019:11:18 23:45:14.000`, NaN where it is no time."""
+    try:
+        day, _, clock = str(text).strip().rstrip("Z").partition(" ")
+        time = datetime.fromisoformat(f"{day.replace(':', '-')}T{clock}")
+    except ValueError:
+        return math.nan
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return float((aware - _EPOCH) // timedelta(microseconds=1))
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
