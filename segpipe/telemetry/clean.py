@@ -39,8 +39,8 @@ def clean(track: Track, max_speed_mps: float, offset_s: float = 0.0, max_gap_s: 
     track = track.take(_feasible(track, max_speed_mps), "impossible speed")
     timed = track.time_us != NO_TIME
     moved = np.where(timed, track.time_us + round(offset_s * 1e6), NO_TIME)
-    track = replace(track, time_us=moved, accuracy_m=_at_least_zero(track.accuracy_m))
-    return _with_motion(track, max_gap_s)
+    known: dict[str, Any] = {name: _at_least_zero(getattr(track, name)) for name in ("speed_mps", "heading_deg", "accuracy_m")}
+    return _with_motion(replace(track, time_us=moved, **known), max_gap_s)
 
 
 def steps_m(track: Track) -> Float64:
@@ -103,21 +103,20 @@ def _with_motion(track: Track, max_gap_s: float) -> Track:
     """The track with speed and heading where they weren't known, by central differences between fixes at least BASELINE_S away."""
     if len(track) < 2:
         return track
-    seconds, given_heading = track.seconds(), _at_least_zero(track.heading_deg)
+    seconds = track.seconds()
     gap = np.diff(seconds) > max_gap_s
     before, after = _neighbours(seconds, gap)
     azimuth, metres = _inverse(track, before, after)
     span = seconds[after] - seconds[before]
     speed = np.divide(metres, span, out=np.full(len(track), np.nan), where=span > 0)
-    known_speed = _at_least_zero(track.speed_mps)
-    known_speed = np.where(np.isnan(known_speed), speed, known_speed)
+    known_speed = np.where(np.isnan(track.speed_mps), speed, track.speed_mps)
     beside_gap = np.append(gap, False) | np.insert(gap, 0, False)
     with np.errstate(invalid="ignore"):
-        moving = np.fmin(speed, known_speed) >= MIN_MOVING_MPS
+        moving = (span > 0) & (np.minimum(speed, known_speed) >= MIN_MOVING_MPS)
     derived = np.where(moving & ~beside_gap, azimuth, np.nan)
     filled: dict[str, Any] = {
         "speed_mps": known_speed,
-        "heading_deg": np.where(np.isnan(given_heading), derived, given_heading % 360.0),
+        "heading_deg": np.where(np.isnan(track.heading_deg), derived, track.heading_deg % 360.0),
     }
     return replace(track, **filled)
 

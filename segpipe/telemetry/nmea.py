@@ -138,7 +138,7 @@ def _date(moments: list[_Moment]) -> bool:
 
 
 def _joined(moments: list[_Moment]) -> list[_Moment]:
-    """Moments of one time that didn't follow each other in the log, together; those with a ZDA alone, which had but the date, go."""
+    """Moments of one time that didn't follow each other in the log, together; those with ZDA alone (a date, no place) go."""
     found: dict[tuple[int | None, int], _Moment] = {}
     for moment in moments:
         first = found.setdefault((moment.days, moment.of_day_us), moment)
