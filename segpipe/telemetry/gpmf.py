@@ -77,8 +77,9 @@ def _decode(stream: dict[str, tuple[str, int, bytes]]) -> Samples | None:
     if layout.size != size or not len(data) or len(letters) != _GPS9_VALUES or len(scale) != _GPS9_VALUES or (scale == 0).any():
         return None
     rows = np.array([layout.unpack_from(data, place) for place in range(0, len(data), size)], np.float64) / scale
-    locked = np.isin(rows[:, 8], (2, 3))
-    utc_us = np.round((_YEAR_2000_S + rows[:, 5] * 86_400 + rows[:, 6]) * 1e6).astype(np.int64)
+    locked = np.isin(rows[:, 8], (2, 3)) & np.isfinite(rows).all(axis=1)
+    utc_s = np.where(locked, _YEAR_2000_S + rows[:, 5] * 86_400 + rows[:, 6], 0.0).clip(0.0, 1e11)  # damaged data may say anything
+    utc_us = np.round(utc_s * 1e6).astype(np.int64)
     stamp = stream.get("STMP")
     stamp_us = float(int.from_bytes(stamp[2], "big")) if stamp is not None else None
     return Samples(rows[:, :4], locked, rows[:, 7], np.where(locked, utc_us, NO_TIME), stamp_us)
