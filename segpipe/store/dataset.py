@@ -72,7 +72,7 @@ class Dataset:
         import duckdb
 
         connection = duckdb.connect()
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true")  # views read a footer several times
         for table in READABLE:
             if self.files(table) and not _GLOB_CHARACTERS & set(str(self.root)):
                 pattern = str(self.root / table / "*.parquet").replace("'", "''")

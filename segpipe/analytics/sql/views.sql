@@ -24,7 +24,7 @@ JOIN classes AS c ON c.class_id = s.class_id;
 -- plus the ways of the drive's sources before this one; what lies between two sources isn't counted.
 CREATE VIEW frame_metres AS
 WITH steps AS (
-    SELECT frame_id, source_id, frame_index, pts_s, timestamp, track_m, usable,
+    SELECT frame_id, source_id, frame_index, pts_s, timestamp, latitude, longitude, speed_mps, track_m, usable,
            track_m - lag(track_m) OVER in_order AS back_m,
            lead(track_m) OVER in_order - track_m AS ahead_m
     FROM frames
@@ -41,7 +41,8 @@ WITH steps AS (
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
     )
 )
-SELECT frame_id, source_id, drive_id, frame_index, pts_s, timestamp, track_m, track_m + offset_m AS drive_m,
+SELECT frame_id, source_id, drive_id, frame_index, pts_s, timestamp, latitude, longitude, speed_mps, track_m,
+       track_m + offset_m AS drive_m,
        CASE WHEN back_m BETWEEN 0 AND 100 THEN back_m / 2 ELSE 0 END
        + CASE WHEN ahead_m BETWEEN 0 AND 100 THEN ahead_m / 2 ELSE 0 END AS metres
 FROM steps JOIN offsets USING (source_id)
