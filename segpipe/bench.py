@@ -15,9 +15,10 @@ import numpy as np
 
 from segpipe.config import Job
 from segpipe.errors import SourceError
-from segpipe.frames import Frame, FrameBatch, FrameResult, ModelInput, Shard
+from segpipe.frames import Frame, FrameBatch, ModelInput, Shard
 from segpipe.overlap import side_by_side
 from segpipe.pipeline import KnownSource, in_batches, known_of, prepare, run_shard
+from segpipe.results import FrameResult
 from segpipe.run import load_worker
 from segpipe.sources import VideoFile, discover, open_shard, plan
 from segpipe.sources.sampling import select

@@ -19,7 +19,7 @@ def components(labels: UInt8, regions: RegionMap, classes: int) -> tuple[NDArray
     count = np.zeros((len(regions.names), classes), np.int64)
     largest = np.zeros_like(count)
     runs = _runs(np.ascontiguousarray(labels), regions.atoms, classes)
-    _count(*runs, regions.membership, count, largest)
+    _count(runs, regions.membership, count, largest)
     return count, largest
 
 
@@ -44,11 +44,11 @@ def _runs(labels, atoms, classes):  # type: ignore[no-untyped-def] # pragma: no 
                     found[n, 3], found[n, 4] = labels[y, start], atoms[y, start]
                     n += 1
                 start = x
-    return found[:n], height
+    return found[:n]
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _count(runs, height, membership, count, largest):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
+def _count(runs, membership, count, largest):  # type: ignore[no-untyped-def] # pragma: no cover - compiled
     n = len(runs)
     parent = np.empty(n, np.int64)
     size = np.empty(n, np.int64)

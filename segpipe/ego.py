@@ -48,7 +48,7 @@ def find_ego_mask(frames: Iterable[UInt8]) -> tuple[Mask | None, str]:
     if len(greys) < MIN_FRAMES:
         return None, f"ego mask: {len(greys)} frames are too few to tell what stands still; {MIN_FRAMES} are needed"
     stack = np.stack(greys).astype(np.float32)
-    deviation = np.median(np.abs(stack - np.median(stack, axis=0)), axis=0) * 1.4826
+    deviation = (np.median(np.abs(stack - np.median(stack, axis=0)), axis=0) * 1.4826).astype(np.float32)
     if float(np.median(deviation)) < MOVING:
         return None, "ego mask: the picture hardly changes, so nothing tells the vehicle from the scene; none is used"
     edges = _standing_edges(stack)

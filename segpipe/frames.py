@@ -46,7 +46,8 @@ class Shard:
     half-open range `start` to `stop` of positions in its packet index; an image shard is the list of `files`.
     `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row.
     `siblings` is the number of shards of a video, this one included: so many in the dataset, and the video is done.
-    `chosen` are the positions of the wanted frames where the video alone doesn't tell (sampling by metres of a track).
+    `chosen` are the positions of the wanted frames where the video alone doesn't tell (sampling by metres of a track). `before` is
+    the wanted frame before the shard's first, -1 where there is none: what changed since then is asked of the first one too.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Shard:
     unreadable: str = ""
     siblings: int = 0
     chosen: tuple[int, ...] = ()
+    before: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,48 +165,3 @@ class FrameBatch:
         shapes = {i.pixels.shape for i in self.inputs}
         if len(shapes) != 1:
             raise ValueError(f"a batch holds inputs of one shape; these are {sorted(shapes)}: group them first")
-
-
-@dataclass(frozen=True, slots=True)
-class ClassStatistics:
-    """Statistics of one frame over its valid pixels, an entry per region and class (arrays [R, C]); region 0 is the whole
-    frame.
-
-    `confidence` is the mean probability of the class over its pixels, NaN where it has none. Boxes are inclusive
-    pixel positions, -1 where there is none; centroids are means of pixel positions. `components` counts the connected
-    (8 neighbours) parts of a class within the region, and `largest` is the biggest one's share of its pixels.
-    """
-
-    regions: tuple[str, ...]
-    valid_pixels: NDArray[np.int64]
-    pixel_count: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    x_min: NDArray[np.int64]
-    y_min: NDArray[np.int64]
-    x_max: NDArray[np.int64]
-    y_max: NDArray[np.int64]
-    centroid_x: NDArray[np.float64]
-    centroid_y: NDArray[np.float64]
-    components: NDArray[np.int64]
-    largest: NDArray[np.float64]
-    mean_confidence: float
-    mean_entropy: float
-
-
-@dataclass(frozen=True, slots=True)
-class FrameResult:
-    """What the worker found: `labels` uint8 [H, W] at the frame's size (VOID where unseen or ignored) and its statistics."""
-
-    ref: FrameRef
-    labels: UInt8
-    statistics: ClassStatistics
-    quality: Quality | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is said of a frame in the end: the share of valid pixels with another class than in the frame before (None for
-    the first of a shard), and whether it passes the thresholds of the config."""
-
-    changed_fraction: float | None
-    usable: bool

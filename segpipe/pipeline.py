@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import cv2
 
 from segpipe.config import Job
 from segpipe.errors import ModelError, one_line
-from segpipe.frames import Frame, FrameBatch, FrameFailure, FrameResult, ModelInput, Shard
+from segpipe.frames import Frame, FrameBatch, FrameFailure, ModelInput, Shard
 from segpipe.models.preprocess import Preprocessing
 from segpipe.overlap import read_ahead, side_by_side
 from segpipe.quality import Judge, QualityMeter
 from segpipe.regions import NO_REGIONS, Regions
+from segpipe.results import FrameResult
 from segpipe.sources import open_shard
 from segpipe.store import Store
 from segpipe.store.sources import read_facts
@@ -32,7 +34,7 @@ OnFrames = Callable[[int, int], None]
 @dataclass(frozen=True, slots=True)
 class ShardReport:
     """What a shard came to. Stage seconds are busy time: reading and writing on one thread each, inference summed over
-    the lanes. `pixels` holds the pixel count of each class; `placed` frames have a position, and `usable` ones pass the thresholds."""
+    the lanes. `pixels` holds the pixel count of each class; `placed` frames have a position, `usable` ones pass the thresholds."""
 
     name: str
     source_id: str
@@ -65,16 +67,20 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     read, infer, write = Clock(), Clock(), Clock()
     pixels, placed, usable = [0] * len(worker.segmenter.spec.classes), 0, 0
     source = known_of(shard, job, store)
-    frames = open_shard(shard, job.sampling, worker.decode_threads, source.locator)
+    frames = itertools.chain(lead_in(shard, job, worker), open_shard(shard, job.sampling, worker.decode_threads, source.locator))
     prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing, source.meter), read)
     ahead = read_ahead(in_batches(prepared, worker.batch_size), depth=worker.lanes)
-    judge = Judge(job.quality)
+    judge, led_in = Judge(job.quality, shard.source.kind == "video"), shard.before < 0
     with store.writer(shard, source.digest) as writer, contextlib.closing(ahead) as packets:
         for results in side_by_side(lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane):
             since = time.perf_counter()
+            if not led_in:
+                first, led_in = results.pop(0), True
+                judge.missed() if isinstance(first, FrameFailure) else judge.verdict(first)
             for item in results:
                 placed += item.ref.position is not None
                 if isinstance(item, FrameFailure):
+                    judge.missed()
                     writer.add(item)
                     continue
                 verdict = judge.verdict(item)
@@ -88,6 +94,14 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     write.add(since)  # the commit
     seconds = (read.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
     return ShardReport(shard.name, shard.source.source_id, writer.frames, writer.failed, *seconds, tuple(pixels), placed, usable)
+
+
+def lead_in(shard: Shard, job: Job, worker: SegmentationWorker) -> Iterator[Frame | FrameFailure]:
+    """The wanted frame before a video's shard. It is segmented and not written: with it, what is said of the shard's first frame
+    doesn't depend on where the shards are cut."""
+    if shard.before >= 0:
+        one = replace(shard, start=shard.before, stop=shard.before + 1, chosen=(shard.before,))
+        yield from open_shard(one, job.sampling, worker.decode_threads)
 
 
 @dataclass(frozen=True)

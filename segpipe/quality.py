@@ -8,8 +8,9 @@ import threading
 import cv2
 import numpy as np
 
-from segpipe.frames import VOID, FrameResult, Quality, UInt8, Verdict
+from segpipe.frames import VOID, Quality, UInt8
 from segpipe.regions import Regions
+from segpipe.results import FrameResult, Verdict
 from segpipe.sections import QualitySettings
 
 WIDTH = 640
@@ -58,15 +59,20 @@ class QualityMeter:
 class Judge:
     """Says of the frames of one shard, in their order, how much changed and whether they are usable."""
 
-    def __init__(self, settings: QualitySettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: QualitySettings, in_sequence: bool) -> None:
+        """`in_sequence`: whether one frame follows on the other, as in a video; photographs don't."""
+        self.settings, self.in_sequence = settings, in_sequence
         self._before: UInt8 | None = None
 
     def verdict(self, result: FrameResult) -> Verdict:
         """The verdict on the next frame."""
         changed = None if self._before is None else changed_fraction(self._before, result.labels)
-        self._before = result.labels
+        self._before = result.labels if self.in_sequence else None
         return Verdict(changed, usable(result, changed, self.settings))
+
+    def missed(self) -> None:
+        """The next frame failed: what changed since then can't be said."""
+        self._before = None
 
 
 def changed_fraction(before: UInt8, now: UInt8) -> float | None:
@@ -81,12 +87,18 @@ def changed_fraction(before: UInt8, now: UInt8) -> float | None:
 def usable(result: FrameResult, changed: float | None, settings: QualitySettings) -> bool:
     """Whether every threshold holds; what isn't known is not held against a frame, but one without valid pixels isn't usable."""
     q, s = result.quality or _NAN, result.statistics
-    lowest = ((q.sharpness, settings.min_sharpness), (q.brightness, settings.min_brightness), (q.contrast, settings.min_contrast),
-              (s.mean_confidence, settings.min_confidence))  # fmt: skip
-    highest = ((q.brightness, settings.max_brightness), (q.saturated_fraction, settings.max_saturated_fraction),
-               (s.mean_entropy, settings.max_entropy), (changed if changed is not None else math.nan, settings.max_changed_fraction))  # fmt: skip
+    lowest = (
+        (q.sharpness, settings.min_sharpness),
+        (q.brightness, settings.min_brightness),
+        (q.contrast, settings.min_contrast),
+        (s.mean_confidence, settings.min_confidence),
+    )
+    highest = (
+        (q.brightness, settings.max_brightness),
+        (q.saturated_fraction, settings.max_saturated_fraction),
+        (s.mean_entropy, settings.max_entropy),
+        (math.nan if changed is None else changed, settings.max_changed_fraction),
+    )
     too_low = any(limit is not None and value < limit for value, limit in lowest)
     too_high = any(limit is not None and value > limit for value, limit in highest)
     return bool(s.valid_pixels[0] > 0) and not too_low and not too_high
-
-

@@ -37,9 +37,7 @@ class RegionMap:
 class Regions:
     """The regions of a source, for frames of any size. Safe to use from several threads."""
 
-    def __init__(
-        self, settings: RegionSettings, ignore: Iterable[tuple[Point, ...]] = (), ego: Mask | None = None
-    ) -> None:
+    def __init__(self, settings: RegionSettings, ignore: Iterable[tuple[Point, ...]] = (), ego: Mask | None = None) -> None:
         self.settings, self.ignore, self.ego = settings, tuple(ignore), ego
         self._maps: dict[tuple[int, int], RegionMap] = {}
         self._lock = threading.Lock()

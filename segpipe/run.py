@@ -15,6 +15,7 @@ from segpipe.errors import ConfigError, DatasetError, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.sources import discover, plan
+from segpipe.sources.identity import printable_text
 from segpipe.store import Store, exclusive, make_manifest
 from segpipe.store.resume import Known, Pending, reconcile
 from segpipe.survey import survey
@@ -112,7 +113,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
 
         known.put_right(store, locate, job.sampling)
         planned = plan(job, footage, known.video_shards, locate)
-        notes = [f"{Path(f.info.uri).name}: {note}" for f in facts.values() for note in f.notes]
+        notes = [printable_text(f"{Path(f.info.uri).name}: {note}") for f in facts.values() for note in f.notes]
         pending = reconcile(store, known, planned, job.retry_failed)
         yield Prepared(job, worker, store, pending, (*notes, *describe_drives(list(facts.values()))))
 

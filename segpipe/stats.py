@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segpipe.frames import ClassStatistics
 from segpipe.regions import RegionMap
+from segpipe.results import ClassStatistics
 
 NO_BOX = np.iinfo(np.int32).max
 """The x_min and y_min of a class that has no pixels: larger than any place."""
@@ -25,9 +25,7 @@ class Sums:
     mean_entropy: float
 
 
-def finish(
-    sums: Sums, regions: RegionMap, components: NDArray[np.int64], largest: NDArray[np.int64]
-) -> ClassStatistics:
+def finish(sums: Sums, regions: RegionMap, components: NDArray[np.int64], largest: NDArray[np.int64]) -> ClassStatistics:
     """Add atoms up to regions and turn sums into statistics. `components` and `largest` (pixels) are int64 [R, C]."""
     member = regions.membership
     count = np.einsum("ra,ac->rc", member.astype(np.int64), sums.count)

@@ -24,7 +24,7 @@ from segpipe.telemetry.drives import with_drives
 from segpipe.telemetry.embedded import embedded_track
 from segpipe.telemetry.exif import ExifFacts, read_exif
 from segpipe.telemetry.facts import Clock, SourceFacts
-from segpipe.telemetry.track import NO_TIME, Int64, Track
+from segpipe.telemetry.track import NO_TIME, Float64, Int64, Track
 from segpipe.where import TrackName
 
 VERSION = 1
@@ -142,7 +142,9 @@ def _folder(
 
 
 def _image_notes(
-    moments: dict[str, tuple[int | None, str | None, float]], exif: dict[str, ExifFacts | None], clocks: dict[str, tuple[Clock, ...]]
+    moments: dict[str, tuple[int | None, str | None, float]],
+    exif: dict[str, ExifFacts | None],
+    clocks: dict[str, tuple[Clock, ...]],
 ) -> list[str]:
     """The note of the images that have no clock worth the name, counted."""
     poor = [name for name, (_, clock, _) in moments.items() if clock in {None, "mtime"}]
@@ -158,13 +160,19 @@ def _exif_track(exif: dict[str, ExifFacts | None], times_us: Int64) -> Track | N
     fixes = [(e.position, time) for e, time in pairs if e is not None and e.position is not None and time != NO_TIME]
     if not fixes:
         return None
-    names = ("latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "accuracy_m")
-    columns = {n: np.array([getattr(p, n) if getattr(p, n) is not None else np.nan for p, _ in fixes], np.float64) for n in names}
-    return Track("exif", np.array([t for _, t in fixes], np.int64), np.full(len(fixes), np.nan), **columns)
+
+    def column(name: str) -> Float64:
+        values = [getattr(position, name) for position, _ in fixes]
+        return np.array([np.nan if v is None else v for v in values], np.float64)
+
+    times = np.array([t for _, t in fixes], np.int64)
+    return Track(
+        "exif", times, np.full(len(fixes), np.nan), column("latitude"), column("longitude"), column("altitude_m"),
+        column("speed_mps"), column("heading_deg"), column("accuracy_m"),
+    )  # fmt: skip
 
 
 def _spread_images(folder: Path, images: tuple[Path, ...]) -> Iterator[UInt8]:
     files = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, FRAMES).round().astype(int))]
     shards = image_shards(source_info(folder, "images"), tuple(stamp(f) for f in files), len(files))
     yield from (f.rgb for f in ImageFolder.at(folder, files).frames(shards[0]) if isinstance(f, Frame))
-

@@ -15,8 +15,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from segpipe.components import components
-from segpipe.frames import VOID, ClassStatistics, Float32, UInt8, View
+from segpipe.frames import VOID, Float32, UInt8, View
 from segpipe.regions import RegionMap
+from segpipe.results import ClassStatistics
 from segpipe.stats import NO_BOX, Sums, finish
 
 Int32 = NDArray[np.int32]
@@ -79,8 +80,25 @@ def labels_and_statistics(
 
 @njit(nogil=True, cache=True, boundscheck=False)  # type: ignore[untyped-decorator]
 def _label_rows(  # type: ignore[no-untyped-def]
-    logits, prob, winners, y_low, y_high, y_weight, y_near, x_low, x_high, x_weight, x_near, y0, x0,
-    atoms, labels, count, box, total, weights,
+    logits,
+    prob,
+    winners,
+    y_low,
+    y_high,
+    y_weight,
+    y_near,
+    x_low,
+    x_high,
+    x_weight,
+    x_near,
+    y0,
+    x0,
+    atoms,
+    labels,
+    count,
+    box,
+    total,
+    weights,
 ):  # pragma: no cover - compiled
     classes, width = logits.shape[2], len(x_low)
     for row in range(len(y_low)):

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from segpipe.components import components
-from segpipe.frames import VOID, ClassStatistics, UInt8, View
+from segpipe.frames import VOID, UInt8, View
 from segpipe.regions import RegionMap
+from segpipe.results import ClassStatistics
 from segpipe.stats import NO_BOX, Sums, finish
 from segpipe.upsampling import Axis, axes
 
@@ -35,7 +36,9 @@ def labels_and_sums(
     flat = (atoms * classes + seen)[valid]
     sums = {
         "count": torch.bincount(flat, minlength=cells),
-        "box": torch.stack([_extreme(flat, v[valid], cells, how) for v, how in ((x, "amin"), (y, "amin"), (x, "amax"), (y, "amax"))], 1),
+        "box": torch.stack(
+            [_extreme(flat, v[valid], cells, how) for v, how in ((x, "amin"), (y, "amin"), (x, "amax"), (y, "amax"))], 1
+        ),
         "total": torch.stack([_sums(flat, v[valid].double(), cells) for v in (confidence, x, y)], 1),
         "entropy": entropy[valid].mean(),
     }

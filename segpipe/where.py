@@ -56,7 +56,9 @@ class TimeSettings(Strict):
     offset_s: float = Field(0.0, allow_inf_nan=False, description="added to the clock that was chosen, GPS and start excepted")
     timezone: str | None = Field(None, description="IANA zone of clocks that don't say theirs; without it they aren't used")
     creation_time_is: Literal["start", "end"] = Field("start", description="what the container's creation_time stands for")
-    creation_time_timezone: str | None = Field(None, description="zone of a creation_time that is local time marked as UTC (GoPro's)")
+    creation_time_timezone: str | None = Field(
+        None, description="zone of a creation_time that is local time marked as UTC (GoPro's)"
+    )
     filename_pattern: str = Field(FILENAME_PATTERN, description="regular expression with the groups year, month, day, hour …")
     mtime_is: Literal["start", "end"] = Field("end", description="what a file's modification time stands for")
     drive_gap_s: float = Field(60.0, ge=0, allow_inf_nan=False, description="clips further apart than this are two drives")
@@ -84,7 +86,9 @@ class TimeSettings(Strict):
 class TrackSettings(Strict):
     """Where positions come from: the first track of `order` that fits the footage."""
 
-    order: tuple[TrackName, ...] = Field(("files", "sidecar", "embedded", "exif"), description="kinds of track, the most trusted first")
+    order: tuple[TrackName, ...] = Field(
+        ("files", "sidecar", "embedded", "exif"), description="kinds of track, the most trusted first"
+    )
     files: tuple[str, ...] = Field((), description="GPX, NMEA or CSV files")
     columns: dict[str, str] = Field(
         {}, description="a CSV's column names: time, latitude, longitude, altitude_m, speed_mps, heading_deg, accuracy_m"
@@ -97,9 +101,13 @@ class TrackSettings(Strict):
 class RegionSettings(Strict):
     """Parts of the frame that get statistics of their own, besides the whole frame."""
 
-    builtin: tuple[RegionName, ...] = Field(("left", "right", "near", "middle", "far", "path"), description="which of the built-in ones")
+    builtin: tuple[RegionName, ...] = Field(
+        ("left", "right", "near", "middle", "far", "path"), description="which of the built-in ones"
+    )
     horizon: float = Field(0.5, ge=0, le=0.95, description="height of the horizon from the top, for near, middle, far and path")
-    path_width: float = Field(2.2, gt=0, le=100, description="width of the path corridor ahead, in heights of the camera over the road")
+    path_width: float = Field(
+        2.2, gt=0, le=100, description="width of the path corridor ahead, in heights of the camera over the road"
+    )
     polygons: dict[str, tuple[Polygon, ...]] = Field({}, description="one's own: a name, and polygons of [x, y] from 0 to 1")
 
     @field_validator("polygons")

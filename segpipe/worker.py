@@ -15,9 +15,10 @@ from torch import Tensor
 
 from segpipe.config import ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError
-from segpipe.frames import Float32, FrameBatch, FrameResult, ModelInput
+from segpipe.frames import Float32, FrameBatch, ModelInput
 from segpipe.models import Segmenter
 from segpipe.regions import NO_REGIONS, Regions
+from segpipe.results import FrameResult
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
 

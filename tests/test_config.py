@@ -21,7 +21,7 @@ def test_defaults_and_sets() -> None:
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
-        (["sampling.evry_n=5"], "unknown key 'sampling.evry_n' .allowed there: every_n, per_second, keyframes"),
+        (["sampling.evry_n=5"], "unknown key 'sampling.evry_n' .allowed there: every_n, per_second, every_m, keyframes"),
         (["nonsense=1"], "unknown key 'nonsense' .allowed there: inputs, output"),
         (["sampling.every_n=0"], "sampling.every_n: .*greater than or equal to 1 .found 0"),
         (["sampling.every_n=2", "sampling.per_second=1"], "exclude each other"),

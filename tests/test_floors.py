@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = {
-    "errors": 0, "frames": 0, "overlap": 0, "sections": 0, "where": 0,
+    "errors": 0, "frames": 0, "results": 0, "overlap": 0, "sections": 0, "where": 0,
     "config": 1, "telemetry": 1, "sources": 1, "masks": 1, "taxonomy": 1, "regions": 1, "ego": 1, "taxonomy_files": 2,
     "components": 2, "quality": 2, "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,
@@ -32,13 +32,13 @@ ROOMS = {
     "matplotlib": ("segpipe/evaluation/", "segpipe/training/curves.py", "segpipe/analytics/picture.py"),
     "transformers": ("segpipe/models/hf.py",),
     "segmentation_models_pytorch": ("segpipe/models/kinds.py", "segpipe/models/smp.py", "segpipe/training/"),
-    "av": ("segpipe/sources/", "segpipe/telemetry/embedded.py", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
-    "pyarrow": ("segpipe/store/", "segpipe/report/", "segpipe/analytics/"),
+    "av": ("segpipe/sources/", "segpipe/telemetry/", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
+    "pyarrow": ("segpipe/store/", "segpipe/report/", "segpipe/analytics/", "segpipe/cli/analysing.py"),
     "duckdb": ("segpipe/store/dataset.py", "segpipe/analytics/", "segpipe/cli/reading.py"),
     "numba": ("segpipe/upsampling.py", "segpipe/components.py"),
     "gpxpy": ("segpipe/telemetry/gpx.py",),
     "pynmea2": ("segpipe/telemetry/nmea.py",),
-    "telemetry_parser": ("segpipe/telemetry/embedded.py",),
+    "telemetry_parser": ("segpipe/telemetry/gopro.py",),
     "pyproj": ("segpipe/telemetry/", "segpipe/store/geo.py"),
     "h3": ("segpipe/analytics/",),
     "geopandas": ("segpipe/analytics/",),

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from segpipe.frames import VOID, ClassStatistics, UInt8, View
+from segpipe.frames import VOID, UInt8, View
 from segpipe.models import Preprocessing
 from segpipe.regions import NO_REGIONS, Regions
+from segpipe.results import ClassStatistics
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
 from segpipe.where import RegionSettings
@@ -36,9 +37,7 @@ def make_logits(classes: int, rows: int, columns: int, seed: int = 0) -> torch.T
     return smooth[0] + 0.3 * torch.randn(classes, rows, columns, generator=generator)
 
 
-def fused(
-    logits: torch.Tensor, view: View, size: tuple[int, int], regions: Regions = NO_REGIONS
-) -> tuple[UInt8, ClassStatistics]:
+def fused(logits: torch.Tensor, view: View, size: tuple[int, int], regions: Regions = NO_REGIONS) -> tuple[UInt8, ClassStatistics]:
     hwc = logits.permute(1, 2, 0).contiguous()
     return labels_and_statistics(hwc.numpy(), hwc.softmax(2).numpy(), view, *size, regions.at(view.height, view.width))
 
@@ -95,7 +94,9 @@ def test_statistics_are_those_of_a_slow_count(height: int, width: int, rows: int
 
 def slow_regions(height: int, width: int) -> dict[str, np.ndarray]:
     """The regions by their definition, pixel by pixel: horizon at half the height, a corridor of 2.2 camera heights."""
-    found = {n: np.zeros((height, width), bool) for n in ("frame", "left", "right", "near", "middle", "far", "path", "corner", "twice")}
+    found = {
+        n: np.zeros((height, width), bool) for n in ("frame", "left", "right", "near", "middle", "far", "path", "corner", "twice")
+    }
     for row in range(height):
         for column in range(width):
             x, y = (column + 0.5) / width, (row + 0.5) / height

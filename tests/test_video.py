@@ -266,11 +266,3 @@ def test_a_sound_file_named_mp4(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(SourceError, match="no video stream"):
         packet_index(path)
-
-
-def test_creation_time_gives_utc_timestamps(tmp_path: Path, drive) -> None:  # type: ignore[no-untyped-def]
-    frames = read(drive.video)
-    assert frames[0].ref.timestamp_us == 1_777_629_600_000_000  # 2026-05-01T10:00:00Z
-    assert frames[0].ref.timestamp_source == "container:creation_time"
-    assert frames[5].ref.timestamp_us - frames[0].ref.timestamp_us == 500_000
-    assert read(make_video(tmp_path / "clip.mp4"))[0].ref.timestamp_us is None

@@ -9,8 +9,9 @@ import torch
 from segpipe import models
 from segpipe.config import ModelSettings
 from segpipe.errors import ConfigError
-from segpipe.frames import FrameBatch, FrameRef, FrameResult, ModelInput, UInt8
+from segpipe.frames import FrameBatch, FrameRef, ModelInput, UInt8
 from segpipe.models import FakeSegmenter
+from segpipe.results import FrameResult
 from segpipe.sample import DriveSettings, render_frame
 from segpipe.sample.world import build
 from segpipe.worker import SegmentationWorker, choose_device

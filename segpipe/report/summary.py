@@ -39,7 +39,11 @@ def size_on_disk(dataset: Dataset) -> int:
 def describe_run(report: RunReport, names: list[str]) -> list[str]:
     """Lines for people: what was done, what limited it, and which classes were seen."""
     if not report.shards and not report.broken:
-        return [f"nothing new: all {report.frames_before} frames were done before; no inference was run", *_old_failures(report), *_notes(report)]
+        return [
+            f"nothing new: all {report.frames_before} frames were done before; no inference was run",
+            *_old_failures(report),
+            *_notes(report),
+        ]
     rate = report.frames / report.wall_s if report.wall_s else 0.0
     before = f", {report.frames_before} were done before" if report.frames_before else ""
     lines = [

@@ -65,7 +65,10 @@ class VideoFile:
     def _shard(self, wanted: NDArray[np.int64], start: int, stop: int) -> Shard:
         here = wanted[(wanted >= start) & (wanted < stop)]
         chosen = tuple(int(i) for i in here) if self.sampling.every_m else ()
-        return Shard(f"{self.info.source_id}-{start:08d}-{stop:08d}", self.info, len(here), (self.stamp,), start, stop, chosen=chosen)
+        earlier = wanted[wanted < start]
+        before = int(earlier[-1]) if len(earlier) and len(here) else -1
+        name = f"{self.info.source_id}-{start:08d}-{stop:08d}"
+        return Shard(name, self.info, len(here), (self.stamp,), start, stop, chosen=chosen, before=before)
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
@@ -127,4 +130,3 @@ class VideoFile:
 def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable") -> Shard:
     """A shard of one failed row, for what can't be read at all."""
     return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1)
-

@@ -17,8 +17,8 @@ SHARD_KEY = "segpipe.shard"
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's facts that
-    its times and positions follow from."""
+    """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's
+    facts that its times and positions follow from."""
 
     name: str
     source: SourceInfo
@@ -34,7 +34,9 @@ class ShardRecord:
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
-        return Shard(self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen)
+        return Shard(
+            self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen
+        )
 
 
 def record_text(shard: Shard, frames: int, failed: int, failed_files: list[str], facts: str) -> str:

@@ -43,7 +43,9 @@ def relocate(store: Store, records: list[ShardRecord], locate: Callable[[str], L
 def _rewrite(path: Path, record: ShardRecord, locator: Locator, compression_level: int) -> None:
     table = pq.read_table(path, partitioning=None)
     places = _places(table, record, locator)
-    new = [None if p is None else place_columns(FrameRef("", "", "", None, None, p.time_us, p.time_source, p.position)) for p in places]
+    new = [
+        None if p is None else place_columns(FrameRef("", "", "", None, None, p.time_us, p.time_source, p.position)) for p in places
+    ]
     old = table.to_pylist()
     for name in place_columns(FrameRef("", "", "")):
         values = [o[name] if n is None else n[name] for n, o in zip(new, old, strict=True)]

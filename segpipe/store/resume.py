@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from segpipe.config import Sampling
 from segpipe.frames import FileStamp, Shard, SourceInfo
+from segpipe.sources import LocatorOf
 from segpipe.sources.identity import printable_text
 from segpipe.sources.images import image_shards
-from segpipe.sources import LocatorOf
 from segpipe.store.records import ShardRecord
 from segpipe.store.relocate import relocate
 from segpipe.store.writer import Store

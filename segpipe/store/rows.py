@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from segpipe import masks
-from segpipe.frames import FrameFailure, FrameRef, FrameResult, Position, Verdict
+from segpipe.frames import FrameFailure, FrameRef, Position
 from segpipe.models.spec import ClassInfo
+from segpipe.results import FrameResult, Verdict
 from segpipe.sources.identity import printable_text
 from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, STATUS_ERROR, STATUS_OK
 

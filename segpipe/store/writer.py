@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
-from segpipe.frames import FrameFailure, FrameResult, Shard, Verdict
+from segpipe.frames import FrameFailure, Shard
 from segpipe.models.spec import ClassInfo
+from segpipe.results import FrameResult, Verdict
 from segpipe.sources.identity import files_digest, image_frame_id, printable_text
 from segpipe.store.files import ASIDE, aside, publish
 from segpipe.store.geo import KEY as GEO_KEY

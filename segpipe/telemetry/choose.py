@@ -44,8 +44,8 @@ def choose_track(
 ) -> ChosenTrack:
     """The first track in the settings' order that has fixes at the footage's times.
 
-    `own` is the track embedded in a video, or made of a folder's EXIF positions: it fits always. `times_us` int64 [N] are moments of
-    the footage, NO_TIME where unknown. Where two tracks that fit lie far apart, none is taken: a wrong position is worse than
+    `own` is the track embedded in a video, or made of a folder's EXIF positions: it fits always. `times_us` int64 [N] are moments
+    of the footage, NO_TIME where unknown. Where two tracks that fit lie far apart, none is taken: a wrong position is worse than
     none. Files that can't be read are named in the notes; those of `settings.files` were checked before (`check_files`).
     """
     notes: list[str] = []

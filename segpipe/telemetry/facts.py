@@ -29,8 +29,8 @@ class SourceFacts:
     """One source. `start_us` is the UTC time of `media_start_s`, the first presentation time of a video (None for images, whose
     times are their own); `offset_s` was added to the clock that was chosen. `ego` bool [H, W] are the pixels of the
     vehicle itself. `gap_before_s` is the time between the end of the clip before and this one's start; negative where they
-    overlap. `notes` are warnings for people. `key` tells what the facts were found from: another key, other facts. An image's clock is
-    chosen when it is read: `image_settings` are the settings that this depends on.
+    overlap. `notes` are warnings for people. `key` tells what the facts were found from: another key, other facts.
+    An image's clock is chosen when it is read: `image_settings` are the settings that this depends on.
     """
 
     info: SourceInfo
@@ -53,7 +53,9 @@ class SourceFacts:
 
     def digest(self) -> str:
         """Short digest of what decides the times and positions of the rows."""
-        found = hashlib.blake2b(repr((self.start_us, self.start_source, self.media_start_s, self.image_settings)).encode(), digest_size=8)
+        found = hashlib.blake2b(
+            repr((self.start_us, self.start_source, self.media_start_s, self.image_settings)).encode(), digest_size=8
+        )
         # A folder's own EXIF positions grow with it, and don't move what was there before.
         if self.track is not None and self.track.source != "exif":
             found.update(self.track.source.encode())
