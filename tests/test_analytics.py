@@ -274,6 +274,19 @@ class TestDiff:
             calls.append(float(green["significant"].mean()))
         assert np.mean(calls) < 0.08
 
+    def test_two_passes_that_agree_by_chance_are_no_proof(self, tmp_path: Path) -> None:
+        rng, metres, both = np.random.default_rng(5), np.arange(0, 10_000, 20.0), []
+        cells = [h3.latlng_to_cell(y, x, 9) for y, x in zip(*list(along(metres).values())[:2], strict=True)]
+        quiet = np.array([c == cells[250] for c in cells])
+        for side, value in (("a", 0.3), ("b", 0.305)):
+            light = [np.where(quiet, value, np.repeat(rng.normal(0.3, 0.03, 50), 10)) for _ in range(2)]
+            clips = [Clip(f"{side}{i}", 500, {("frame", "tree"): v}, **along(metres)) for i, v in enumerate(light)]
+            both.append(write_dataset(tmp_path / side, clips).duckdb())
+        row = diff(both[0], both[1], "h3:9").frame.query(f"indicator == 'green_view' and cell == '{cells[250]}'").iloc[0]
+        assert row["change"] == pytest.approx(0.005)
+        assert row["noise"] > 0.005
+        assert not row["significant"]
+
     def test_only_h3(self, tmp_path: Path) -> None:
         connection = walk(tmp_path).duckdb()
         with pytest.raises(ConfigError, match="share no odometer"):

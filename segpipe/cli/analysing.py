@@ -105,7 +105,7 @@ def aggregate(args: Namespace) -> int:
     if args.picture:
         _picture(args, frame, args.indicator, f"{_title(args.indicator)} in each cell", below, "share of the picture", [connection])
     if not args.output and not args.picture:
-        connection.from_arrow(_table(frame)).show(max_width=None if sys.stdout.isatty() else 10_000, max_rows=1000)
+        connection.from_df(_table(frame)).show(max_width=None if sys.stdout.isatty() else 10_000, max_rows=1000)
     return EXIT_OK
 
 
@@ -132,7 +132,7 @@ def diff(args: Namespace) -> int:
             args, chosen, "change", title, f"{below}; framed: significant", "change of the share, in percentage points", connections
         )
     if not args.output and not args.picture:
-        connections[0].from_arrow(_table(frame)).show(max_width=None if sys.stdout.isatty() else 10_000, max_rows=1000)
+        connections[0].from_df(_table(frame)).show(max_width=None if sys.stdout.isatty() else 10_000, max_rows=1000)
     return EXIT_OK
 
 
@@ -170,6 +170,4 @@ def _picture(args: Namespace, frame: Any, column: str, title: str, below: str, c
 
 def _table(frame: Any) -> Any:
     """A layer for the terminal: no geometry, shares of four digits."""
-    import pyarrow as pa
-
-    return pa.Table.from_pandas(frame.drop(columns="geometry").round(4), preserve_index=False)
+    return frame.drop(columns="geometry").round(4)
