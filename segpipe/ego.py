@@ -53,7 +53,7 @@ def find_ego_mask(frames: Iterable[UInt8]) -> tuple[Mask | None, str]:
         return None, "ego mask: the picture hardly changes, so nothing tells the vehicle from the scene; none is used"
     edges = _standing_edges(stack)
     mask = _text(edges) | _below(edges, deviation)
-    mask = cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) if mask.any() else mask
+    mask = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) if mask.any() else mask
     share = float(mask.mean())
     if share > MOST:
         return None, f"ego mask: {share * 100:.0f} % of the picture stands still, too much for a vehicle; none is used"
@@ -95,21 +95,24 @@ def _standing_edges(stack: NDArray[np.float32]) -> StandingEdges:
 
 
 def _text(edges: StandingEdges) -> Mask:
-    """Close groups of standing edges near the top or the bottom; a changing digit between letters belongs to them."""
-    height = edges.there.shape[0]
-    joined = cv2.morphologyEx(edges.there.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 13), np.uint8))
+    """Close groups of strong standing edges near the top or the bottom; a changing digit between letters belongs to them."""
+    height, width = edges.there.shape
+    strength = np.hypot(edges.x, edges.y)
+    strong = (edges.there & (strength > LETTERS)).astype(np.float32)
+
+    def nearby(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(cv2.blur(values * strong, (21, 9)), np.float32)
+
+    # A letter's left and right edges point against each other; a roof's point one way.
+    one_way = np.hypot(nearby(edges.x), nearby(edges.y)) / np.maximum(1e-6, nearby(strength))
+    written = (cv2.blur(strong, (15, 5)) > 0.3) & (one_way < 0.5)
+    joined = cv2.morphologyEx(written.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 25), np.uint8))
     number, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    found = np.zeros(edges.there.shape, bool)
-    for x, y, w, h, area in stats[1:number]:
-        box = np.s_[y : y + h, x : x + w]
-        there = edges.there[box]
-        # A letter's left and right edges point against each other; a roof's point one way.
-        strengths = np.hypot(edges.x[box], edges.y[box])[there]
-        one_way = np.hypot(edges.x[box][there].sum(), edges.y[box][there].sum()) / max(1e-6, float(strengths.sum()))
+    found = np.zeros((height, width), bool)
+    for x, y, w, h, _area in stats[1:number]:
         at_border = y + h < 0.25 * height or y > 0.75 * height
-        written = there.mean() > 0.35 and one_way < 0.35 and strengths.mean() > LETTERS
-        if at_border and area >= 24 and w >= 6 and 3 <= h < 0.15 * height and written:
-            found[box] = True
+        if at_border and w >= 24 and 4 <= h < 0.15 * height and w > 1.5 * h:
+            found[max(0, y - 2) : y + h + 2, max(0, x - 4) : x + w + 4] = True
     return found
 
 
@@ -147,7 +150,7 @@ def _parabola(columns: NDArray[np.int64], tops: NDArray[np.float64], width: int,
         keep = off <= max(0.01 * height, 2.0 * float(np.median(off)))
         if keep.sum() < 8:
             return np.full(width, float(height)), 0
-    keep = off <= 0.02 * height
+    keep = off <= 0.01 * height
     border = fit(every)
     border[columns[keep]] = np.minimum(border[columns[keep]], tops[keep])
-    return border - 1.0, int(keep.sum())
+    return border, int(keep.sum())

@@ -52,7 +52,11 @@ def _plain(value: object) -> object:
 
 def info(args: Namespace) -> int:
     """`segpipe info`."""
+    from segpipe.report.source_text import describe_facts
     from segpipe.report.summary import size_on_disk, sources_of
+    from segpipe.store.sources import all_facts, read_facts
+    from segpipe.telemetry.drives import describe_drives
+    from segpipe.telemetry.interpolate import length_m
 
     dataset = open_dataset(args.dataset)
     model, sources = dataset.manifest["model"], sources_of(dataset)
@@ -64,6 +68,11 @@ def info(args: Namespace) -> int:
     print(f"frames:   {sum(s.frames for s in sources)} attempted, {sum(s.failed for s in sources)} failed")
     for s in sources:
         print(f"  {s.source_id}  {s.kind}  {s.frames} frames, {s.failed} failed  {s.uri}")
+        facts = read_facts(dataset.root, s.source_id)
+        for line in [] if facts is None else describe_facts(facts, length_m(facts.track)):
+            print(f"    {line}")
+    for line in describe_drives(all_facts(dataset.root)):
+        print(line)
     return EXIT_OK
 
 

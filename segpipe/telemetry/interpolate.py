@@ -48,6 +48,11 @@ def odometer(track: Track, max_gap_s: float) -> Float64:
     return np.insert(np.cumsum(np.where(np.diff(track.seconds()) > max_gap_s, 0.0, steps_m(track))), 0, 0.0)
 
 
+def length_m(track: Track | None) -> float | None:
+    """The length of a cleaned track in metres, gaps included; None without a track."""
+    return None if track is None or not len(track) else float(steps_m(track).sum())
+
+
 def positions(track: Track, *, max_gap_s: float, times_us: Int64 | None = None, media_s: Float64 | None = None) -> Positions:
     """Interpolate a cleaned track at UTC times (`times_us` int64 [N], microseconds since 1970) or at media times (`media_s`
     float64 [N], seconds since the first frame); give one of the two.

@@ -87,7 +87,7 @@ class Locator:
         """The image's own position or the track's, whichever kind stands first in the order."""
         own = exif.position if exif is not None and EXIF in self.track.order else None
         if own is None or (along is not None and along.source != EXIF):
-            return along if along is None or along.source != EXIF else None
+            return along
         if along is None:
             return own
         return replace(
