@@ -153,7 +153,7 @@ class TestAggregate:
         assert found["sky_view"].iloc[0] == pytest.approx(0.3)
 
     def test_unusable_frames_and_holes_have_no_exposure(self, tmp_path: Path) -> None:
-        metres = np.concatenate([np.arange(10.0), 500 + np.arange(10.0)])
+        metres = np.concatenate([np.arange(10.0), 800 + np.arange(10.0)])
         clip = Clip("a", 20, {("frame", "sky"): 0.3}, usable=np.arange(20) != 5, failed=(15,), **along(metres))
         row = aggregate(write_dataset(tmp_path, [clip]).duckdb(), "metres:1000").frame.iloc[0]
         assert row["frames"] == 18

@@ -78,7 +78,8 @@ def draw(frame: geopandas.GeoDataFrame, column: str, path: Path, caption: Captio
     figure = Figure(figsize=(size + 1.5, size * extent[3] / extent[2] + 0.9), layout="constrained")
     axes = figure.subplots()
     for piece in way:
-        axes.plot(*ground(piece).T, color="0.3", linewidth=0.5, alpha=0.5, zorder=4)
+        axes.plot(*ground(piece).T, color="white", linewidth=1.8, alpha=0.7, zorder=4)  # to be seen on dark cells, too
+        axes.plot(*ground(piece).T, color="0.25", linewidth=0.7, zorder=4.1)
     colours = _cells(axes, shown, column, ground)
     figure.colorbar(colours, ax=axes, shrink=0.7, aspect=28, pad=0.02, label=caption.colour, format=_percent(column), extend="both")
     axes.set_title(caption.title, fontsize=13, loc="left", pad=24)

@@ -74,8 +74,8 @@ def events(args: Namespace) -> int:
     found = find_events(connection, args.where, args.by, args.min_seconds, args.max_gap, args.min_metres, args.max_gap_metres)
     if args.output:
         write_layer(as_geometry(found), Path(args.output))
-        print(f"{args.output}: {found.num_rows} events")
-    elif args.format == "table":
+        print(f"{args.output}: {found.num_rows} events", file=sys.stderr)
+    if args.format == "table":
         shown = connection.from_arrow(found).project(
             "source_id, round(seek_s, 2) AS seek_s, round(seconds, 2) AS seconds, round(metres, 1) AS metres, frames, "
             "round(peak, 4) AS peak, peak_time, round(peak_latitude, 6) AS latitude, round(peak_longitude, 6) AS longitude"

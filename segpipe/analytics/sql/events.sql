@@ -16,7 +16,7 @@ WITH clock AS (
 ), found AS (
     SELECT c.* EXCLUDE (step_s), s.step_s, m.value, c.second + s.step_s AS until,
            -- A hole in the footage is no way that the frame stands for: as in frame_metres.
-           CASE WHEN c.next_m - c.track_m BETWEEN 0 AND 100 THEN c.next_m ELSE c.track_m END AS until_m
+           CASE WHEN c.next_m - c.track_m BETWEEN 0 AND 500 THEN c.next_m ELSE c.track_m END AS until_m
     FROM matches AS m JOIN clock AS c USING (frame_id) JOIN steps AS s USING (source_id)
     WHERE getvariable('join_by') = 'time' OR c.track_m IS NOT NULL
 ), gaps AS (

@@ -20,7 +20,7 @@ JOIN classes AS c ON c.class_id = s.class_id;
 
 -- The way that each usable frame stands for, in metres: half the way to the frame before and half to the one after, of
 -- the same source. Frames at a standstill get 0, so that red lights don't outweigh miles. A step to a frame without
--- track_m, or of more than 100 m (a hole in the footage), counts 0. `drive_m` is the odometer along the drive: track_m
+-- track_m, or of more than 500 m (a hole in the footage), counts 0. `drive_m` is the odometer along the drive: track_m
 -- plus the ways of the drive's sources before this one; what lies between two sources isn't counted.
 CREATE VIEW frame_metres AS
 WITH steps AS (
@@ -43,7 +43,7 @@ WITH steps AS (
 )
 SELECT frame_id, source_id, drive_id, frame_index, pts_s, timestamp, latitude, longitude, speed_mps, track_m,
        track_m + offset_m AS drive_m,
-       CASE WHEN back_m BETWEEN 0 AND 100 THEN back_m / 2 ELSE 0 END
-       + CASE WHEN ahead_m BETWEEN 0 AND 100 THEN ahead_m / 2 ELSE 0 END AS metres
+       CASE WHEN back_m BETWEEN 0 AND 500 THEN back_m / 2 ELSE 0 END
+       + CASE WHEN ahead_m BETWEEN 0 AND 500 THEN ahead_m / 2 ELSE 0 END AS metres
 FROM steps JOIN offsets USING (source_id)
 WHERE usable AND track_m IS NOT NULL;
