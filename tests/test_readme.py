@@ -52,6 +52,14 @@ def test_the_training_settings_shown_are_the_defaults(tmp_path: Path) -> None:
     assert load_taxonomy(str(tmp_path / "mine.yaml")).names == ("road", "bike lane", "sky")
 
 
+def test_the_settings_of_time_and_place_shown_are_the_defaults() -> None:
+    text = (ROOT / "docs" / "where.md").read_text(encoding="utf-8")
+    shown = [yaml.safe_load(b) for b in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert {k for s in shown for k in s} == {"time", "track", "quality"}
+    for content in shown:
+        assert make_job({"inputs": ["x"], "output": "y", **content}) == make_job({"inputs": ["x"], "output": "y"})
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.name)
 def test_the_configs_are_valid(path: Path) -> None:
     content = read_yaml(path)
