@@ -6,14 +6,15 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-slow test-gpu check bench memory street clean
+.PHONY: help demo test test-slow test-gpu check bench queries memory street clean
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
 	@echo "make test-slow  the slow proofs"
 	@echo "make test-gpu   the tests that need a CUDA device"
 	@echo "make check      ruff, mypy and the format of the code"
-	@echo "make bench      pipeline against its limit and against a plain script (CLIP=file)"
+	@echo "make bench      pipeline against its limit and a plain script; what time, place and regions add (CLIP=file)"
+	@echo "make queries    the cookbook and the layers on ten million rows, each against its limit"
 	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side"
 	@echo "make street     train builtin:street from CamVid again (an hour on two cores; goes on where it was stopped)"
 	@echo "make clean      remove the demo's files and caches"
@@ -55,6 +56,10 @@ CLIP ?= ../shared/data/clips/solidWhiteRight.mp4
 bench: .venv/base
 	$(BIN)/segpipe bench $(CLIP)
 	$(BIN)/python tests/benchmarks/against_plain_script.py $(CLIP)
+	$(BIN)/python -m tests.benchmarks.added_cost $(CLIP)
+
+queries: .venv/base
+	$(BIN)/python -m tests.benchmarks.ten_million_rows
 
 memory: .venv/base
 	$(BIN)/python tests/benchmarks/memory.py $(CLIP)

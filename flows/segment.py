@@ -8,6 +8,7 @@ Pixels never cross a task's boundary: a task gets a shard's description and retu
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import threading
@@ -36,7 +37,7 @@ from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri
-from segpipe.report.summary import class_shares, describe_run
+from segpipe.report.summary import NOTE, class_shares, describe_run
 from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of
 from segpipe.store import Store, open_dataset
 from segpipe.worker import SegmentationWorker
@@ -100,7 +101,7 @@ def segment_footage(job: Job) -> RunReport:
         reports, broken = _run_tasks(ready) if todo else ([], {})
         report = report_of(ready, reports, broken, time.perf_counter() - began)
     for line in describe_run(report, [c.name for c in worker.segmenter.spec.classes]):
-        logger.info(line)
+        logger.log(logging.WARNING if line.startswith(NOTE) else logging.INFO, line)
     try:
         _publish(job, report, worker)
     except Exception as error:  # noqa: BLE001 - the dataset is what counts; a picture that failed must not hide failed shards
@@ -137,6 +138,8 @@ def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
     rows = [
         {"what": "frames", "value": str(report.frames)},
         {"what": "failed", "value": str(report.failed)},
+        {"what": "with a position", "value": str(report.placed)},
+        {"what": "usable", "value": str(report.usable)},
         {"what": "done before", "value": str(report.frames_before)},
         {"what": "seconds", "value": f"{report.wall_s:.1f}"},
         *({"what": stage, "value": f"{report.total(stage):.1f}"} for stage in ("read_s", "infer_s", "write_s")),

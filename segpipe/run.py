@@ -18,7 +18,7 @@ from segpipe.sources import discover, plan
 from segpipe.sources.identity import printable_text
 from segpipe.store import Store, exclusive, make_manifest
 from segpipe.store.resume import Known, Pending, reconcile
-from segpipe.survey import survey
+from segpipe.survey import check, survey
 from segpipe.telemetry.drives import describe_drives
 from segpipe.telemetry.locate import Locator
 from segpipe.worker import SegmentationWorker
@@ -95,6 +95,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
     for path in [*footage.videos, *footage.images]:
         if path == root or root in path.parents:
             raise ConfigError(f"{job.output}: the output folder holds the input {path}; write the dataset somewhere else")
+    check(job, footage)
     worker = worker or load_worker(job.model, job.worker)
     spec = worker.segmenter.spec
     store = Store(root, job.store, spec.classes)

@@ -18,7 +18,7 @@ from segpipe.sources import Footage, ImageFolder, VideoFile
 from segpipe.sources.identity import source_info, stamp
 from segpipe.sources.images import image_shards
 from segpipe.store.sources import all_facts, write_facts
-from segpipe.telemetry.choose import check_files, choose_track, cleaned, track_files
+from segpipe.telemetry.choose import Moments, check_files, choose_track, cleaned, track_files
 from segpipe.telemetry.clocks import choose, image_clocks, video_clocks
 from segpipe.telemetry.drives import with_drives
 from segpipe.telemetry.embedded import embedded_track
@@ -33,17 +33,8 @@ Survey = dict[str, SourceFacts]
 
 
 def survey(job: Job, footage: Footage, root: Path) -> Survey:
-    """The facts of every source of the job, by source id, written to the dataset at `root` where they are new.
-
-    What was found from the same files and settings before is taken from the dataset. Raises SourceError or ConfigError
-    for a named track file that can't be used, and for an explicit start with more than one source.
-    """
-    if job.time.start is not None and (len(footage.videos) != 1 or footage.images):
-        raise ConfigError(
-            f"time.start is the time of one video's first frame, and the inputs are {len(footage.videos)} videos and "
-            f"{len(footage.images)} folders of images: run them one by one, or let clocks tell (time.order)"
-        )
-    check_files(job.track, job.time.timezone)
+    """The facts of every source of the job, by source id, written to the dataset at `root` where they are new. What was found from
+    the same files and settings before is taken from the dataset."""
     known = {f.info.source_id: f for f in all_facts(root)}
     found: Survey = {}
     for path in footage.videos:
@@ -63,6 +54,17 @@ def survey(job: Job, footage: Footage, root: Path) -> Survey:
         if _differs(facts, known.get(facts.info.source_id)):
             write_facts(root, facts, job.track.max_gap_s)
     return {f.info.source_id: f for f in everything if f.info.source_id in found}
+
+
+def check(job: Job, footage: Footage) -> None:
+    """Raises SourceError or ConfigError for a named track file that can't be used, and ConfigError for an explicit start with more
+    than one source."""
+    if job.time.start is not None and (len(footage.videos) != 1 or footage.images):
+        raise ConfigError(
+            f"time.start is the time of one video's first frame, and the inputs are {len(footage.videos)} videos and "
+            f"{len(footage.images)} folders of images: run them one by one, or let clocks tell (time.order)"
+        )
+    check_files(job.track, job.time.timezone)
 
 
 def _differs(facts: SourceFacts, old: SourceFacts | None) -> bool:
@@ -93,10 +95,11 @@ def _video(path: Path, job: Job, key: str, files: dict[TrackName, list[Path]], o
     times_us = np.full(len(times_s), NO_TIME, np.int64)
     if start_us is not None and clock != "mtime":
         times_us = start_us + np.round((times_s - index.start_s) * 1e6).astype(np.int64)
-    chosen = choose_track(files, own if "embedded" in job.track.order else None, times_us, job.track, job.time.timezone)
+    moments = Moments(times_us, times_s - index.start_s)
+    chosen = choose_track(files, own if "embedded" in job.track.order else None, moments, job.track, job.time.timezone)
     ego, note = find_ego_mask(_spread(video)) if job.ego_mask == "auto" else (None, "")
     return SourceFacts(
-        info, key, index.width, index.height, index.start_s, duration_s, start_us, clock, offset_s, clocks, chosen.track, ego,
+        info, key, index.start_s, duration_s, start_us, clock, offset_s, clocks, chosen.track, ego,
         notes=(*_clock_notes(clock, clocks), *chosen.notes, *((note,) if note else ())),
     )  # fmt: skip
 
@@ -128,7 +131,7 @@ def _folder(
     moments = {name: choose(found, job.time) for name, found in clocks.items()}
     times_us = np.array([NO_TIME if t is None or c == "mtime" else t for t, c, _ in moments.values()], np.int64)
     own = cleaned(_exif_track(exif, times_us), job.track) if "exif" in job.track.order else None
-    chosen = choose_track(files, own, times_us, job.track, job.time.timezone)
+    chosen = choose_track(files, own, Moments(times_us), job.track, job.time.timezone)
     ego, note = old.ego if old is not None else None, ""
     if ego is None and job.ego_mask == "auto":
         ego, note = find_ego_mask(_spread_images(folder, images))

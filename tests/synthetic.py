@@ -159,7 +159,7 @@ def _source(clip: Clip) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "source_id": clip.source_id, "kind": "video" if clip.step_s else "images", "uri": f"/footage/{clip.source_id}.mp4",
-        "width": 1280, "height": 720, "media_start_s": clip.media_start_s, "duration_s": n * (clip.step_s or 0.0),
+        "media_start_s": clip.media_start_s, "duration_s": n * (clip.step_s or 0.0),
         "start": clip.start, "start_source": "gps", "drive_id": clip.drive_id or clip.source_id, "drive_index": clip.drive_index,
         "gap_before_s": clip.gap_before_s, "track_source": "files" if track else None, "track_dropped": 0, "track": track,
     }  # fmt: skip

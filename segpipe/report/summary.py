@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from segpipe.run import RunReport
 from segpipe.store.dataset import Dataset
 
+NOTE = "note: "
+"""What a line about a source begins with that somebody should read."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
@@ -60,8 +63,8 @@ def describe_run(report: RunReport, names: list[str]) -> list[str]:
 
 
 def _notes(report: RunReport, most: int = 12) -> list[str]:
-    more = [f"note: and {len(report.notes) - most} more; segpipe info shows them"] if len(report.notes) > most else []
-    return [f"note: {n}" for n in report.notes[:most]] + more
+    more = [f"{NOTE}and {len(report.notes) - most} more; segpipe info shows them"] if len(report.notes) > most else []
+    return [f"{NOTE}{n}" for n in report.notes[:most]] + more
 
 
 def _old_failures(report: RunReport) -> list[str]:

@@ -26,8 +26,7 @@ class PacketIndex:
     hides, and those before the first key frame, are not in it: no player shows them. `key_pts` and `key_dts` int64 [K]
     are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks.
     `untimed`: the container (AVI) stores no presentation times, the places in the file stand for them; `by_order`: its pictures
-    may come in another order than their packets, so they are counted instead of recognised. `width` and `height` are those of the
-    upright frame as the container announces them.
+    may come in another order than their packets, so they are counted instead of recognised.
     """
 
     stream: int
@@ -40,8 +39,6 @@ class PacketIndex:
     missing: str
     untimed: bool
     by_order: bool
-    width: int
-    height: int
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -136,8 +133,6 @@ def _read(container: av.container.InputContainer, size_bytes: int) -> PacketInde
         missing=stopped or _cut_off(stream, size_bytes),
         untimed=avi,
         by_order=by_order,
-        width=stream.codec_context.width,
-        height=stream.codec_context.height,
     )
 
 

@@ -48,7 +48,9 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
         raise DatasetError(f"{path}: not a segpipe dataset; choose another output folder")
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise DatasetError(f"{path}: schema version {version}; this segpipe reads and writes {SCHEMA_VERSION}: choose another output folder")
+        raise DatasetError(
+            f"{path}: schema version {version}; this segpipe reads and writes {SCHEMA_VERSION}: choose another output folder"
+        )
     return content
 
 

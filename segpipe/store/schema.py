@@ -96,8 +96,6 @@ SOURCES = pa.schema(
         pa.field("source_id", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
         pa.field("uri", pa.string(), nullable=False),
-        pa.field("width", pa.int32()),
-        pa.field("height", pa.int32()),
         pa.field("media_start_s", pa.float64()),
         pa.field("duration_s", pa.float64()),
         pa.field("start", _TIME),

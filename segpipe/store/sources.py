@@ -68,8 +68,6 @@ def _row(facts: SourceFacts, max_gap_s: float) -> dict[str, Any]:
         "source_id": facts.info.source_id,
         "kind": facts.info.kind,
         "uri": printable_text(facts.info.uri),
-        "width": facts.width,
-        "height": facts.height,
         "media_start_s": facts.media_start_s,
         "duration_s": facts.duration_s,
         "start": facts.start_us,
@@ -110,7 +108,7 @@ def _facts(row: dict[str, Any], track: pa.Array, extra: dict[str, Any]) -> Sourc
     clocks = tuple(Clock(c["source"], c["raw"], _us(c["utc"]), c["note"] or "", c["file"]) for c in row["clocks"] or [])
     return SourceFacts(
         SourceInfo(row["source_id"], row["kind"], row["uri"]),
-        extra["key"], row["width"], row["height"], row["media_start_s"], row["duration_s"], _us(row["start"]), row["start_source"],
+        extra["key"], row["media_start_s"], row["duration_s"], _us(row["start"]), row["start_source"],
         row["offset_s"], clocks, _track(row["track_source"], track, extra["dropped"]), ego, row["drive_id"], row["drive_index"],
         row["gap_before_s"], tuple(row["notes"] or ()), extra["image_settings"],
     )  # fmt: skip

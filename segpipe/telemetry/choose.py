@@ -12,13 +12,29 @@ import numpy as np
 
 from segpipe.errors import SegpipeError
 from segpipe.telemetry.clean import GEOD, clean
-from segpipe.telemetry.interpolate import positions
+from segpipe.telemetry.interpolate import Positions, positions
 from segpipe.telemetry.read import read_track, sidecars
-from segpipe.telemetry.track import NO_TIME, Int64, Track
+from segpipe.telemetry.track import NO_TIME, Float64, Int64, Track
 from segpipe.where import TrackName, TrackSettings
 
+COMPARED_GAP_S = 60.0
 APART_M = 200.0
 """Two tracks of the same moments whose median distance is larger can't both be right."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Moments of the footage, arrays [N]: `times_us` int64, UTC in microseconds, NO_TIME where unknown; `media_s` float64, seconds
+    since the beginning of a video."""
+
+    times_us: Int64
+    media_s: Float64 | None = None
+
+    def along(self, track: Track) -> Positions:
+        """The positions at these moments, joined as the rows will be: a track of the video itself by media time, others by UTC."""
+        if self.media_s is not None and np.isfinite(track.media_s).all():
+            return positions(track, max_gap_s=COMPARED_GAP_S, media_s=self.media_s)
+        return positions(track, max_gap_s=COMPARED_GAP_S, times_us=self.times_us)
 
 
 @dataclass(frozen=True)
@@ -40,13 +56,13 @@ def track_files(path: Path, settings: TrackSettings) -> dict[TrackName, list[Pat
 
 
 def choose_track(
-    files: dict[TrackName, list[Path]], own: Track | None, times_us: Int64, settings: TrackSettings, timezone: str | None
+    files: dict[TrackName, list[Path]], own: Track | None, moments: Moments, settings: TrackSettings, timezone: str | None
 ) -> ChosenTrack:
     """The first track in the settings' order that has fixes at the footage's times.
 
-    `own` is the track embedded in a video, or made of a folder's EXIF positions: it fits always. `times_us` int64 [N] are moments
-    of the footage, NO_TIME where unknown. Where two tracks that fit lie far apart, none is taken: a wrong position is worse than
-    none. Files that can't be read are named in the notes; those of `settings.files` were checked before (`check_files`).
+    `own` is the track embedded in a video, or made of a folder's EXIF positions: it fits always. Where two tracks that fit lie far
+    apart, none is taken: a wrong position is worse than none. Files that can't be read are named in the notes; those of
+    `settings.files` were checked before (`check_files`).
     """
     notes: list[str] = []
     fitting: list[Track] = []
@@ -56,14 +72,16 @@ def choose_track(
             continue
         for track in _read_all(files.get(kind, []), settings, timezone, notes):
             notes += [f"track {track.source}: {_dropped(track)}"] if track.dropped else []
-            if _covers(track, times_us):
+            if _covers(track, moments.times_us):
                 fitting.append(track)
             else:
-                notes.append(f"track {track.source} isn't used: it has {_span(track.time_us)}, the footage {_span(times_us)}")
+                notes.append(
+                    f"track {track.source} isn't used: it has {_span(track.time_us)}, the footage {_span(moments.times_us)}"
+                )
     if not fitting:
         return ChosenTrack(None, tuple(notes))
     for other in fitting[1:]:
-        apart = distance_m(fitting[0], other, times_us)
+        apart = _apart_m(fitting[0], other, moments)
         if apart is not None and apart > APART_M:
             notes.append(
                 f"the tracks {fitting[0].source} and {other.source} are {apart / 1000:.1f} km apart, so neither is used: "
@@ -102,18 +120,12 @@ def _stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def distance_m(first: Track, second: Track, times_us: Int64) -> float | None:
-    """The median distance of two tracks in metres at the times that both know; None where there are none.
-
-    Where one has no UTC times, the middles of both are compared.
-    """
-    a, b = (positions(t, max_gap_s=60.0, times_us=times_us) for t in (first, second))
+def _apart_m(first: Track, second: Track, moments: Moments) -> float | None:
+    """The median distance of two tracks in metres at the moments that both know; None where there are none."""
+    a, b = moments.along(first), moments.along(second)
     both = np.isfinite(a.latitude) & np.isfinite(b.latitude)
     if not both.any():
-        if (first.time_us != NO_TIME).all() and (second.time_us != NO_TIME).all():
-            return None
-        ends = [(float(np.median(t.longitude)), float(np.median(t.latitude))) for t in (first, second)]
-        return float(GEOD.inv(*ends[0], *ends[1])[2])
+        return None
     return float(np.median(GEOD.inv(a.longitude[both], a.latitude[both], b.longitude[both], b.latitude[both])[2]))
 
 

@@ -35,8 +35,6 @@ class SourceFacts:
 
     info: SourceInfo
     key: str = ""
-    width: int | None = None
-    height: int | None = None
     media_start_s: float | None = None
     duration_s: float | None = None
     start_us: int | None = None
