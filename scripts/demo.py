@@ -20,7 +20,7 @@ CONFIG = "configs/demo.yaml"
 TRY_NEXT = """
 Try next:
   .venv/bin/segpipe info {out}
-  .venv/bin/segpipe query {out} "SELECT class_name, avg(pixel_fraction) AS share FROM class_stats WHERE region = 'frame' GROUP BY 1 ORDER BY 2 DESC"
+  .venv/bin/segpipe query {out} "SELECT class_name, avg(pixel_fraction) FROM class_stats WHERE region = 'frame' GROUP BY 1"
   .venv/bin/segpipe aggregate {out} --by metres:20 --picture {out}/../green.png
   .venv/bin/segpipe run YOUR_CLIP.mp4 -o my-dataset -c configs/dashcam.yaml
   make demo                      # again: nothing new to do

@@ -123,5 +123,5 @@ def test_queries_show_the_common_names(tmp_path: Path, segpipe: Callable[..., tu
         "query", tmp_path / "out", "SELECT class_name, common_name FROM classes ORDER BY class_id", "--format", "csv"
     )
     assert (code, out.splitlines()[0]) == (0, "class_name,common_name")
-    total = "SELECT max(abs(s - 1)) < 1e-9 AS whole FROM (SELECT sum(pixel_fraction) s FROM common_stats GROUP BY frame_id)"
+    total = "SELECT max(abs(s - 1)) < 1e-9 AS whole FROM (SELECT sum(pixel_fraction) s FROM common_stats GROUP BY frame_id, region)"
     assert segpipe("query", tmp_path / "out", total, "--format", "csv")[1] == "whole\nTrue\n"
