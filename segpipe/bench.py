@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segpipe.config import Job
-from segpipe.errors import SourceError
+from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import Frame, FrameBatch, ModelInput, Shard
 from segpipe.overlap import side_by_side
 from segpipe.pipeline import KnownSource, in_batches, known_of, prepare, run_shard
@@ -92,7 +92,9 @@ def measure(job: Job, frames: int, rounds: int) -> BenchReport:
 
 
 def first_frames(job: Job, frames: int) -> Shard:
-    """One shard of the first frames of the first readable source. Raises SourceError."""
+    """One shard of the first frames of the first readable source. Raises SourceError and ConfigError."""
+    if job.sampling.every_m:
+        raise ConfigError("bench measures frames in a row: leave sampling.every_m out")
     shards = plan(job)
     readable = [s for s in shards if not s.unreadable]
     if not readable:

@@ -74,9 +74,10 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     with store.writer(shard, source.digest) as writer, contextlib.closing(ahead) as packets:
         for results in side_by_side(lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane):
             since = time.perf_counter()
-            if not led_in:
-                first, led_in = results.pop(0), True
+            if not led_in and results and results[0].ref.frame_index == shard.before:
+                first = results.pop(0)
                 judge.missed() if isinstance(first, FrameFailure) else judge.verdict(first)
+            led_in = True
             for item in results:
                 placed += item.ref.position is not None
                 if isinstance(item, FrameFailure):
@@ -119,7 +120,7 @@ def known_of(shard: Shard, job: Job, store: Store) -> KnownSource:
     facts = read_facts(store.root, shard.source.source_id)
     regions = Regions(job.regions, job.ignore_regions, facts.ego if facts is not None else None)
     meter = QualityMeter(regions) if job.quality.measure else None
-    return KnownSource(Locator(facts, job.time, job.track), regions, meter, facts.digest() if facts is not None else "")
+    return KnownSource(Locator(facts), regions, meter, facts.digest() if facts is not None else "")
 
 
 def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:

@@ -15,12 +15,12 @@ from segpipe.errors import ConfigError, DatasetError, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.sources import discover, plan
-from segpipe.sources.identity import printable_text
 from segpipe.store import Store, exclusive, make_manifest
 from segpipe.store.resume import Known, Pending, reconcile
 from segpipe.survey import check, survey
 from segpipe.telemetry.drives import describe_drives
 from segpipe.telemetry.locate import Locator
+from segpipe.text import printable_text
 from segpipe.worker import SegmentationWorker
 
 log = logging.getLogger(__name__)
@@ -110,11 +110,13 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
         facts = survey(job, footage, root)
 
         def locate(source_id: str) -> Locator:
-            return Locator(facts.get(source_id), job.time, job.track)
+            return Locator(facts.get(source_id))
 
-        known.put_right(store, locate, job.sampling)
+        righted = known.put_right(store, locate)
         planned = plan(job, footage, known.video_shards, locate)
         notes = [printable_text(f"{Path(f.info.uri).name}: {note}") for f in facts.values() for note in f.notes]
+        if righted:
+            notes.append(f"times and positions of {righted} rows were put right: their clock or track has changed")
         pending = reconcile(store, known, planned, job.retry_failed)
         yield Prepared(job, worker, store, pending, (*notes, *describe_drives(list(facts.values()))))
 

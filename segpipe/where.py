@@ -14,6 +14,7 @@ from segpipe.sections import Strict
 ClockName = Literal["start", "gps", "exif", "container", "filename", "mtime"]
 TrackName = Literal["files", "sidecar", "embedded", "exif"]
 RegionName = Literal["left", "right", "near", "middle", "far", "path"]
+MOST_POLYGONS = 50
 Point = tuple[float, float]
 
 
@@ -32,7 +33,8 @@ Polygon = Annotated[tuple[Point, ...], AfterValidator(_polygon)]
 """Corners (x, y) in shares of the width and height, from the top left; where its lines cross, the even-odd rule holds."""
 
 FILENAME_PATTERN = (
-    r"(?P<year>20\d\d)[-_]?(?P<month>\d\d)[-_]?(?P<day>\d\d)[-_ T]?(?P<hour>\d\d)[-_.:h]?(?P<minute>\d\d)[-_.:m]?(?P<second>\d\d)"
+    r"(?<!\d)(?P<year>20\d\d)[-_]?(?P<month>\d\d)[-_]?(?P<day>\d\d)[-_ T]?"
+    r"(?P<hour>\d\d)[-_.:h]?(?P<minute>\d\d)[-_.:m]?(?P<second>\d\d)(?P<fraction>\d{3})?(?!\d)"
 )
 """20260501_100000, 2026-05-01 10-00-00, 2026_0501_100000 and the like: what most dashcams and telephones write."""
 
@@ -52,7 +54,7 @@ class TimeSettings(Strict):
     order: tuple[ClockName, ...] = Field(
         ("start", "gps", "exif", "container", "filename", "mtime"), min_length=1, description="clocks, the most trusted first"
     )
-    start: datetime | None = Field(None, description="time of the first frame of the one video of this job")
+    start: datetime | None = Field(None, description="when the one video of this job begins")
     offset_s: float = Field(0.0, allow_inf_nan=False, description="added to the clock that was chosen, GPS and start excepted")
     timezone: str | None = Field(None, description="IANA zone of clocks that don't say theirs; without it they aren't used")
     creation_time_is: Literal["start", "end"] = Field("start", description="what the container's creation_time stands for")
@@ -80,6 +82,8 @@ class TimeSettings(Strict):
     def _aware(self) -> TimeSettings:
         if self.start is not None and self.start.tzinfo is None and self.timezone is None:
             raise ValueError("start has no time zone: write 2026-05-01T10:00:00Z, or give timezone")
+        if self.start is not None and "start" not in self.order:
+            raise ValueError("a start is given, but the order of clocks doesn't have it: add start to order")
         return self
 
 
@@ -113,6 +117,8 @@ class RegionSettings(Strict):
     @field_validator("polygons")
     @classmethod
     def _names(cls, value: dict[str, tuple[Polygon, ...]]) -> dict[str, tuple[Polygon, ...]]:
+        if len(value) > MOST_POLYGONS:
+            raise ValueError(f"{len(value)} regions; at most {MOST_POLYGONS} are possible")
         wrong = [n for n in value if n == "frame" or not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", n)]
         if wrong:
             raise ValueError(f"{wrong[0]!r} can't be a region's name: letters, digits, - and _, and not 'frame'")

@@ -13,6 +13,8 @@ from pathlib import Path
 from segpipe.errors import EXIT_OK, DatasetError
 from segpipe.store.dataset import open_dataset
 
+VIEWS = "frames, class_stats, masks, sources, tracks, classes, common_stats, observations, frame_metres"
+
 
 def query(args: Namespace) -> int:
     """`segpipe query`."""
@@ -29,7 +31,7 @@ def query(args: Namespace) -> int:
         names, rows = relation.columns, relation.fetchall()
     except duckdb.Error as error:
         text = " ".join(str(error).split())
-        raise DatasetError(f"the query failed: {text} (views: frames, class_stats, masks, classes, common_stats)") from None
+        raise DatasetError(f"the query failed: {text} (views: {VIEWS})") from None
     if args.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)

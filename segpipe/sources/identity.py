@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from segpipe.frames import FileStamp, SourceInfo, SourceKind
+from segpipe.text import printable_text
 
 
 def source_info(path: Path, kind: SourceKind) -> SourceInfo:
@@ -16,11 +17,6 @@ def source_info(path: Path, kind: SourceKind) -> SourceInfo:
     stem = resolved.stem if kind == "video" else resolved.name
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", stem).strip("-")[:40] or "source"
     return SourceInfo(f"{slug}-{digest}", kind, str(resolved))
-
-
-def printable_text(text: str) -> str:
-    """Text that Parquet can hold: of a path, bytes that are no UTF-8 become backslash escapes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def stamp(path: Path) -> FileStamp:

@@ -74,6 +74,8 @@ class VideoFile:
         """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
         wanted = np.array(shard.chosen, np.int64) if shard.chosen else select(self.index, self.sampling)
         wanted = wanted[(wanted >= shard.start) & (wanted < min(shard.stop, len(self.index.pts)))]
+        if not len(wanted):  # the file has become shorter since
+            return
         refs = self._refs(wanted)
         with open_container(self.path) as container:
             stream = container.streams[self.index.stream]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from segpipe.errors import DatasetError
 from segpipe.frames import FileStamp, Shard, SourceInfo
-from segpipe.sources.identity import printable_text
+from segpipe.text import printable_text
 
 SHARD_KEY = "segpipe.shard"
 
@@ -18,7 +18,7 @@ SHARD_KEY = "segpipe.shard"
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
     """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's
-    facts that its times and positions follow from."""
+    facts that its times and positions follow from, `places` that of the times and positions themselves."""
 
     name: str
     source: SourceInfo
@@ -31,6 +31,7 @@ class ShardRecord:
     failed_files: tuple[str, ...] = ()
     chosen: tuple[int, ...] = ()
     facts: str = ""
+    places: str = ""
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
@@ -39,21 +40,22 @@ class ShardRecord:
         )
 
 
-def record_text(shard: Shard, frames: int, failed: int, failed_files: list[str], facts: str) -> str:
+def record_text(shard: Shard, record: ShardRecord) -> str:
     """A shard's record as the JSON that its `frames` file carries."""
     return json.dumps(
         {
             "name": shard.name,
             "source": asdict(shard.source) | {"uri": printable_text(shard.source.uri)},
             "files": [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files],
-            "frames": frames,
-            "failed": failed,
+            "frames": record.frames,
+            "failed": record.failed,
             "start": shard.start,
             "stop": shard.stop,
             "siblings": shard.siblings,
-            "failed_files": failed_files,
+            "failed_files": record.failed_files,
             "chosen": shard.chosen,
-            "facts": facts,
+            "facts": record.facts,
+            "places": record.places,
         }
     )
 

@@ -4,9 +4,9 @@ written, their `frames` files are written anew, and nothing else."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,53 +17,68 @@ from segpipe.store.files import aside, publish
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
-from segpipe.store.rows import place_columns
+from segpipe.store.rows import PlaceDigest, place_columns
 from segpipe.store.schema import FRAMES
 from segpipe.store.writer import Store
-from segpipe.telemetry.locate import Locator, Place
+from segpipe.telemetry.locate import Locator
+from segpipe.telemetry.photos import Place
+from segpipe.text import printable_text
 
 log = logging.getLogger(__name__)
+_NOWHERE = FrameRef("", "", "")
 
 
-def relocate(store: Store, records: list[ShardRecord], locate: Callable[[str], Locator]) -> list[ShardRecord]:
-    """Put right the shards whose facts have changed; returns the records as they are now. A shard is put right whole or not at
-    all, and one that a killed run didn't reach is put right by the next."""
-    found = []
-    for record in records:
-        locator = locate(record.source.source_id)
-        now = locator.facts.digest() if locator.facts is not None else record.facts
-        if record.facts != now:
-            log.info("%s: times and positions are put right", record.name)
-            record = replace(record, facts=now)
-            _rewrite(store.path("frames", record.name), record, locator, store.settings.compression_level)
-        found.append(record)
-    return found
+def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord | None:
+    """Put a shard right whose source's facts have changed; the record as it is now, or None where its rows are right already.
 
-
-def _rewrite(path: Path, record: ShardRecord, locator: Locator, compression_level: int) -> None:
+    A shard is put right whole or not at all, and one that a killed run didn't reach is put right by the next.
+    """
+    if locator.facts is None or record.facts == locator.facts.digest():
+        return None
+    path = store.path("frames", record.name)
     table = pq.read_table(path, partitioning=None)
-    places = _places(table, record, locator)
-    new = [
-        None if p is None else place_columns(FrameRef("", "", "", None, None, p.time_us, p.time_source, p.position)) for p in places
-    ]
-    old = table.to_pylist()
-    for name in place_columns(FrameRef("", "", "")):
-        values = [o[name] if n is None else n[name] for n, o in zip(new, old, strict=True)]
-        table = table.set_column(table.schema.get_field_index(name), FRAMES.field(name), pa.array(values, FRAMES.field(name).type))
+    columns = _columns(table, record, locator)
+    digest = PlaceDigest()
+    for row in columns:
+        digest.add(row)
+    if digest.text() == record.places:
+        return None
+    log.info("%s: times and positions are put right", record.name)
+    record = replace(record, facts=locator.facts.digest(), places=digest.text())
+    _rewrite(path, table, columns, record, store.settings.compression_level)
+    return record
+
+
+def _rewrite(path: Path, table: pa.Table, columns: list[dict[str, Any]], record: ShardRecord, compression_level: int) -> None:
+    for name in place_columns(_NOWHERE):
+        values = pa.array([row[name] for row in columns], FRAMES.field(name).type)
+        table = table.set_column(table.schema.get_field_index(name), FRAMES.field(name), values)
     bounds = Bounds()
     bounds.add(table)
-    text = record_text(record.shard(), record.frames, record.failed, list(record.failed_files), record.facts)
-    metadata = (table.schema.metadata or {}) | {SHARD_KEY.encode(): text.encode(), GEO_KEY.encode(): geo_metadata(bounds).encode()}
-    pq.write_table(table.replace_schema_metadata(metadata), aside(path), compression="zstd", compression_level=compression_level)
+    metadata = {SHARD_KEY: record_text(record.shard(), record), GEO_KEY: geo_metadata(bounds)}
+    table = table.replace_schema_metadata((table.schema.metadata or {}) | {k.encode(): v.encode() for k, v in metadata.items()})
+    pq.write_table(table, aside(path), compression="zstd", compression_level=compression_level)
     publish(path)
 
 
+def _columns(table: pa.Table, record: ShardRecord, locator: Locator) -> list[dict[str, Any]]:
+    """The columns of time and place of each row as they ought to be. An image that the facts don't know keeps what
+    it had."""
+    places = _places(table, record, locator)
+    kept = table.select(list(place_columns(_NOWHERE)))
+    kept = kept.set_column(kept.schema.get_field_index("timestamp"), "timestamp", kept["timestamp"].cast(pa.int64())).to_pylist()
+    return [
+        old if p is None else place_columns(FrameRef("", "", "", None, None, p.time_us, p.time_source, p.position))
+        for old, p in zip(kept, places, strict=True)
+    ]
+
+
 def _places(table: pa.Table, record: ShardRecord, locator: Locator) -> list[Place | None]:
-    """The place of each row; None for an image that isn't there any more, whose row keeps what it had."""
     if record.source.kind == "images":
-        files = [Path(record.source.uri) / uri.rpartition("/")[2] for uri in table["uri"].to_pylist()]
-        return [place if file.exists() else None for file, place in zip(files, locator.of_images(files), strict=True)]
+        known = {p.name for p in locator.facts.photos} if locator.facts is not None else set()
+        names = [uri.rpartition("/")[2] for uri in table["uri"].to_pylist()]
+        return [place if printable_text(n) in known else None for n, place in zip(names, locator.named(names), strict=True)]
     pts_s = table["pts_s"].to_numpy(zero_copy_only=False).astype(np.float64)
-    known = np.isfinite(pts_s)  # a row for what couldn't be read has no time
-    places = iter(locator.of_video(pts_s[known]))
-    return [next(places) if k else Place() for k in known]
+    known_pts = np.isfinite(pts_s)  # a row for what couldn't be read has no time
+    places = iter(locator.of_video(pts_s[known_pts]))
+    return [next(places) if k else Place() for k in known_pts]

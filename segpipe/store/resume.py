@@ -6,14 +6,13 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass
 
-from segpipe.config import Sampling
 from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.sources import LocatorOf
-from segpipe.sources.identity import printable_text
 from segpipe.sources.images import image_shards
 from segpipe.store.records import ShardRecord
 from segpipe.store.relocate import relocate
 from segpipe.store.writer import Store
+from segpipe.text import printable_text
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +35,24 @@ class Known:
         for record in store.records():
             self.records[record.source.source_id].append(record)
 
-    def put_right(self, store: Store, locate: LocatorOf, sampling: Sampling) -> None:
-        """Bring the rows of sources whose clock or track has changed up to date. Where the track decides which frames are wanted,
-        the source is done again."""
+    def put_right(self, store: Store, locate: LocatorOf) -> int:
+        """Bring the rows of sources whose clock or track has changed up to date; the number of rows in shards that were."""
+        rows = 0
         for source_id, records in self.records.items():
-            facts = locate(source_id).facts
-            if facts is None:
-                continue
-            if sampling.every_m and any(r.facts != facts.digest() for r in records):
-                for record in records:
-                    store.discard(record.name)
-                self.records[source_id] = []
-            else:
-                self.records[source_id] = relocate(store, records, locate)
+            locator = locate(source_id)
+            for i, record in enumerate(records):
+                changed = relocate(store, record, locator)
+                if changed is not None:
+                    records[i] = changed
+                    rows += changed.frames
+        return rows
 
     def video_shards(self, source: SourceInfo, now: FileStamp) -> list[Shard] | None:
-        """All shards of a video that is whole in the dataset without failures and unchanged on disk: it needn't be read again."""
+        """All shards of a video that is whole in the dataset without failures and unchanged on disk: it needn't be read again.
+        Where the track decides which frames are wanted, it is planned anew."""
         records = self.records[source.source_id]
+        if any(r.chosen for r in records):
+            return None
         whole = records and len(records) == records[0].siblings and not any(r.failed for r in records)
         whole = whole and not any(_changed(r.files[0], now) for r in records)
         return [r.shard() for r in records] if whole else None
@@ -89,10 +89,10 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
 
 def _keep_video(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> list[ShardRecord]:
     """A video's shards that stay. All go when the file changed; single ones when they are to be tried again."""
-    now, names = shards[0].files[0], {s.name for s in shards}
+    now, names, wanted = shards[0].files[0], {s.name for s in shards}, {(s.name, s.chosen) for s in shards}
     kept = []
     for record in records:
-        replanned = record.name not in names and not _unreachable(shards, [record])
+        replanned = (record.name, record.chosen) not in wanted and not _unreachable(shards, [record])
         if _changed(record.files[0], now) or replanned or (retry_failed and record.failed and record.name in names):
             store.discard(record.name)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,15 @@ from segpipe import masks
 from segpipe.frames import FrameFailure, FrameRef, Position
 from segpipe.models.spec import ClassInfo
 from segpipe.results import FrameResult, Verdict
-from segpipe.sources.identity import printable_text
 from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, STATUS_ERROR, STATUS_OK
+from segpipe.text import printable_text
 
 _WHOLE_NUMBERS = ("x_min", "y_min", "x_max", "y_max", "components")
 _WKB_POINT = struct.Struct("<BIdd")
+_PLACE_NAMES = (
+    "timestamp", "timestamp_source", "latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "position_accuracy_m",
+    "position_source", "track_m",
+)  # fmt: skip
 
 
 @dataclass
@@ -30,6 +35,7 @@ class RowBuffer:
     mask_keys: list[dict[str, Any]] = field(default_factory=list)
     values: list[np.ndarray] = field(default_factory=list)
     lengths: list[np.ndarray] = field(default_factory=list)
+    places: PlaceDigest = field(default_factory=lambda: PlaceDigest())
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -37,14 +43,14 @@ class RowBuffer:
     def add_failure(self, failure: FrameFailure) -> None:
         """A frame that was attempted: a row in `frames`, none in the other tables."""
         error = printable_text(failure.error)
-        self.frames.append(_frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR, "error": error})
+        self.frames.append(self._frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR, "error": error})
 
     def add(self, result: FrameResult, verdict: Verdict) -> None:
         """A frame's row, a row per region and class that is present, and its mask."""
         s, q = result.statistics, result.quality
         height, width = result.labels.shape
         self.frames.append(
-            _frame_row(result.ref)
+            self._frame_row(result.ref)
             | {
                 "width": width,
                 "height": height,
@@ -85,6 +91,11 @@ class RowBuffer:
             "centroid_y": s.centroid_y[region, k],
             "largest_component_fraction": s.largest[region, k],
         }
+
+    def _frame_row(self, ref: FrameRef) -> dict[str, Any]:
+        places = place_columns(ref)
+        self.places.add(places)
+        return {**_keys(ref), "pts_s": ref.pts_s, **places, "uri": printable_text(ref.uri)}
 
     def tables(self) -> dict[str, pa.Table]:
         """The rows as tables of the schema; the buffer is empty afterwards."""
@@ -140,6 +151,20 @@ def place_columns(ref: FrameRef) -> dict[str, Any]:
     }
 
 
+class PlaceDigest:
+    """A digest of the times and positions of rows, in their order: another digest, other places."""
+
+    def __init__(self) -> None:
+        self._found = hashlib.blake2b(digest_size=8)
+
+    def add(self, columns: dict[str, Any]) -> None:
+        """Add a row's `place_columns`."""
+        self._found.update(repr([columns[n] for n in _PLACE_NAMES]).encode())
+
+    def text(self) -> str:
+        return self._found.hexdigest()
+
+
 def wkb_point(position: Position) -> bytes:
     """A position as a little-endian WKB point, longitude first (OGC 06-103r4)."""
     return _WKB_POINT.pack(1, 1, position.longitude, position.latitude)
@@ -151,7 +176,3 @@ def _known(value: float) -> float | None:
 
 def _keys(ref: FrameRef) -> dict[str, Any]:
     return {"frame_id": ref.frame_id, "source_id": ref.source_id, "frame_index": ref.frame_index}
-
-
-def _frame_row(ref: FrameRef) -> dict[str, Any]:
-    return {**_keys(ref), "pts_s": ref.pts_s, **place_columns(ref), "uri": printable_text(ref.uri)}

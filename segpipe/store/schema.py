@@ -83,11 +83,18 @@ MASKS = pa.schema(
 _CLOCK = pa.struct(
     [("source", pa.string()), ("file", pa.string()), ("raw", pa.string()), ("utc", _TIME), ("note", pa.string())]
 )  # fmt: skip
-_FIX = pa.struct(
+FIX = pa.struct(
     [
         ("time", _TIME), ("media_s", pa.float64()), ("latitude", pa.float64()), ("longitude", pa.float64()),
         ("altitude_m", pa.float64()), ("speed_mps", pa.float64()), ("heading_deg", pa.float64()),
         ("accuracy_m", pa.float64()), ("track_m", pa.float64()),
+    ]
+)  # fmt: skip
+_PHOTO = pa.struct(
+    [
+        ("file", pa.string()), ("size_bytes", pa.int64()), ("mtime_ns", pa.int64()), ("time", _TIME), ("time_source", pa.string()),
+        ("latitude", pa.float64()), ("longitude", pa.float64()), ("altitude_m", pa.float64()), ("speed_mps", pa.float64()),
+        ("heading_deg", pa.float64()), ("accuracy_m", pa.float64()),
     ]
 )  # fmt: skip
 
@@ -107,7 +114,8 @@ SOURCES = pa.schema(
         pa.field("gap_before_s", pa.float64()),
         pa.field("track_source", pa.string()),
         pa.field("track_dropped", pa.int64(), nullable=False),
-        pa.field("track", pa.list_(_FIX)),
+        pa.field("track", pa.list_(FIX)),
+        pa.field("photos", pa.list_(_PHOTO)),
         pa.field("ego_height", pa.int32()),
         pa.field("ego_width", pa.int32()),
         pa.field("ego_fraction", pa.float64()),

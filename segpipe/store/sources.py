@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,32 @@ import pyarrow.parquet as pq
 
 from segpipe import masks
 from segpipe.errors import DatasetError
-from segpipe.frames import SourceInfo
-from segpipe.sources.identity import printable_text
+from segpipe.frames import Position, SourceInfo
 from segpipe.store.files import aside, publish
-from segpipe.store.schema import SCHEMA_VERSION, SOURCES
-from segpipe.telemetry.facts import Clock, SourceFacts
+from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
+from segpipe.telemetry.choose import COUNTED_NOT_DROPPED
+from segpipe.telemetry.facts import Clock, Photo, SourceFacts
 from segpipe.telemetry.interpolate import odometer
 from segpipe.telemetry.track import NO_TIME, Track
+from segpipe.text import printable_text
 
 FOLDER = "sources"
 _KEY = "segpipe.facts"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIX_ARRAYS = ("latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "accuracy_m")
 
 
-def write_facts(root: Path, facts: SourceFacts, max_gap_s: float) -> None:
-    """Write a source's row, aside and renamed. `max_gap_s` is the gap over which the odometer doesn't count."""
+def write_facts(root: Path, facts: SourceFacts) -> None:
+    """Write a source's row, aside and renamed."""
     path = _path(root, facts.info.source_id)
     path.parent.mkdir(parents=True, exist_ok=True)
-    extra = {"key": facts.key, "digest": facts.digest(), "image_settings": facts.image_settings,
+    extra = {"key": facts.key, "order": facts.order, "max_gap_s": facts.max_gap_s, "refused": facts.refused,
              "dropped": facts.track.dropped if facts.track is not None else {}}  # fmt: skip
     schema = SOURCES.with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION), _KEY: json.dumps(extra)})
-    pq.write_table(pa.Table.from_pylist([_row(facts, max_gap_s)], schema), aside(path), compression="zstd")
+    row = _row(facts)
+    lists = {"photos": _photos(facts.photos)} | ({"track": _fixes(facts.track, facts.max_gap_s)} if facts.track is not None else {})
+    arrays = [lists[f.name].cast(f.type) if f.name in lists else pa.array([row.get(f.name)], f.type) for f in schema]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), aside(path), compression="zstd")
     publish(path)
 
 
@@ -44,7 +50,7 @@ def read_facts(root: Path, source_id: str) -> SourceFacts | None:
     try:
         table = pq.read_table(path, partitioning=None)
         extra = json.loads((table.schema.metadata or {})[_KEY.encode()])
-        return _facts(table.to_pylist()[0], table["track"].combine_chunks(), extra)
+        return _facts(table, extra)
     except (KeyError, ValueError, TypeError, IndexError, OSError, pa.ArrowInvalid) as error:
         raise DatasetError(f"{path}: not a whole row of sources ({error}); delete it and run again") from None
 
@@ -59,7 +65,9 @@ def _path(root: Path, source_id: str) -> Path:
     return root / FOLDER / f"{source_id}.parquet"
 
 
-def _row(facts: SourceFacts, max_gap_s: float) -> dict[str, Any]:
+def _row(facts: SourceFacts) -> dict[str, Any]:
+    """The columns but for track and photos."""
+    dropped = facts.track.dropped if facts.track is not None else {}
     ego = None if facts.ego is None else masks.encode(facts.ego.astype(np.uint8))
     lengths = None
     if ego is not None:  # the runs alternate: the first one is of pixels that count, and has no length where there are none
@@ -82,8 +90,7 @@ def _row(facts: SourceFacts, max_gap_s: float) -> dict[str, Any]:
         "drive_index": facts.drive_index,
         "gap_before_s": facts.gap_before_s,
         "track_source": None if facts.track is None else printable_text(facts.track.source),
-        "track_dropped": sum(facts.track.dropped.values()) if facts.track is not None else 0,
-        "track": None if facts.track is None else _fixes(facts.track, max_gap_s),
+        "track_dropped": sum(n for why, n in dropped.items() if why != COUNTED_NOT_DROPPED),
         "ego_height": None if facts.ego is None else facts.ego.shape[0],
         "ego_width": None if facts.ego is None else facts.ego.shape[1],
         "ego_fraction": None if facts.ego is None else float(facts.ego.mean()),
@@ -92,32 +99,73 @@ def _row(facts: SourceFacts, max_gap_s: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _fixes(track: Track, max_gap_s: float) -> list[dict[str, Any]]:
-    columns: dict[str, list[Any]] = {"time": [None if t == NO_TIME else t for t in track.time_us.tolist()]}
+def _fixes(track: Track, max_gap_s: float) -> pa.Array:
+    """A track as one list of fixes."""
     arrays = {"media_s": track.media_s, **{n: getattr(track, n) for n in _FIX_ARRAYS}, "track_m": odometer(track, max_gap_s)}
-    for name, values in arrays.items():
-        columns[name] = [None if v != v else v for v in values.tolist()]
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    columns = [pa.array(track.time_us, pa.int64(), mask=track.time_us == NO_TIME).cast(FIX.field("time").type)]
+    columns += [pa.array(values, pa.float64(), from_pandas=True) for values in arrays.values()]
+    return _one_list(pa.StructArray.from_arrays(columns, fields=list(FIX)))
 
 
-def _facts(row: dict[str, Any], track: pa.Array, extra: dict[str, Any]) -> SourceFacts:
+def _photos(photos: tuple[Photo, ...]) -> pa.Array:
+    rows = [
+        {"file": p.name, "size_bytes": p.size_bytes, "mtime_ns": p.mtime_ns, "time": p.time_us, "time_source": p.time_source}
+        | {n: None if p.own is None else getattr(p.own, n) for n in _FIX_ARRAYS}
+        for p in photos
+    ]
+    return _one_list(pa.array(rows, SOURCES.field("photos").type.value_type))
+
+
+def _one_list(values: pa.Array) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+
+
+def _facts(table: pa.Table, extra: dict[str, Any]) -> SourceFacts:
+    row = table.drop_columns(["track", "clocks", "photos", "ego_lengths"]).to_pylist()[0]
     ego = None
-    if row["ego_lengths"] is not None:
-        lengths = np.array(row["ego_lengths"], np.uint32)
+    if row["ego_height"] is not None:
+        lengths = _values(table, "ego_lengths").to_numpy(zero_copy_only=False).astype(np.uint32)
         ego = masks.decode(np.arange(len(lengths), dtype=np.uint8) % 2, lengths, row["ego_height"], row["ego_width"]).astype(bool)
-    clocks = tuple(Clock(c["source"], c["raw"], _us(c["utc"]), c["note"] or "", c["file"]) for c in row["clocks"] or [])
     return SourceFacts(
         SourceInfo(row["source_id"], row["kind"], row["uri"]),
-        extra["key"], row["media_start_s"], row["duration_s"], _us(row["start"]), row["start_source"],
-        row["offset_s"], clocks, _track(row["track_source"], track, extra["dropped"]), ego, row["drive_id"], row["drive_index"],
-        row["gap_before_s"], tuple(row["notes"] or ()), extra["image_settings"],
+        extra["key"], row["media_start_s"], row["duration_s"], _us(row["start"]), row["start_source"], row["offset_s"],
+        _read_clocks(_values(table, "clocks")), _track(row["track_source"], _values(table, "track"), extra["dropped"]), ego,
+        row["drive_id"], row["drive_index"], row["gap_before_s"], tuple(row["notes"] or ()),
+        _read_photos(_values(table, "photos")), tuple(extra["order"]), extra["max_gap_s"], extra["refused"],
     )  # fmt: skip
 
 
-def _track(source: str | None, column: pa.Array, dropped: dict[str, int]) -> Track | None:
+def _values(table: pa.Table, name: str) -> pa.Array:
+    """What the one list of a column holds."""
+    found = table[name].combine_chunks()
+    return (found.chunk(0) if isinstance(found, pa.ChunkedArray) else found).flatten()
+
+
+def _columns(fixes: pa.Array, times: tuple[str, ...]) -> dict[str, list[Any]]:
+    """A struct array as lists by field; times as microseconds since 1970."""
+    fields = {f.name: fixes.field(f.name) for f in fixes.type}
+    return {n: (v.cast(pa.int64()) if n in times else v).to_pylist() for n, v in fields.items()}
+
+
+def _read_clocks(fixes: pa.Array) -> tuple[Clock, ...]:
+    c = _columns(fixes, ("utc",))
+    rows = zip(c["source"], c["raw"], c["utc"], c["note"], c["file"], strict=True)
+    return tuple(Clock(source, raw, utc, note or "", file) for source, raw, utc, note, file in rows)
+
+
+def _read_photos(photos: pa.Array) -> tuple[Photo, ...]:
+    c = _columns(photos, ("time",))
+    own = zip(*(c[n] for n in _FIX_ARRAYS), strict=True)
+    rows = zip(c["file"], c["size_bytes"], c["mtime_ns"], c["time"], c["time_source"], own, strict=True)
+    return tuple(
+        Photo(file, size, mtime, time, source, None if p[0] is None else Position(p[0], p[1], "exif", *p[2:]))
+        for file, size, mtime, time, source, p in rows
+    )
+
+
+def _track(source: str | None, fixes: pa.Array, dropped: dict[str, int]) -> Track | None:
     if source is None:
         return None
-    fixes = column.chunk(0).flatten() if isinstance(column, pa.ChunkedArray) else column.flatten()
     times = fixes.field("time").cast(pa.int64()).fill_null(int(NO_TIME)).to_numpy(zero_copy_only=False)
     arrays = {n: fixes.field(n).fill_null(float("nan")).to_numpy(zero_copy_only=False) for n in ("media_s", *_FIX_ARRAYS)}
     return Track(source, times, dropped=dropped, **arrays)
@@ -125,4 +173,4 @@ def _track(source: str | None, column: pa.Array, dropped: dict[str, int]) -> Tra
 
 def _us(moment: Any) -> int | None:
     """Microseconds since 1970 of a UTC datetime, exactly."""
-    return None if moment is None else round(moment.timestamp() * 1e6)
+    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)

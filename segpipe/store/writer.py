@@ -18,7 +18,7 @@ from segpipe.errors import DatasetError
 from segpipe.frames import FrameFailure, Shard
 from segpipe.models.spec import ClassInfo
 from segpipe.results import FrameResult, Verdict
-from segpipe.sources.identity import files_digest, image_frame_id, printable_text
+from segpipe.sources.identity import files_digest, image_frame_id
 from segpipe.store.files import ASIDE, aside, publish
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
@@ -27,6 +27,7 @@ from segpipe.store.records import SHARD_KEY, ShardRecord, read_record, record_te
 from segpipe.store.rows import RowBuffer
 from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
 from segpipe.store.sources import FOLDER as SOURCES_FOLDER
+from segpipe.text import printable_text
 
 ROWS_AT_ONCE = 64
 """Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
@@ -97,7 +98,7 @@ class Store:
         shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
         failed = [n for n in record.failed_files if n in set(names)]
-        writer = ShardWriter(self, shard, record.facts)
+        writer = ShardWriter(self, shard)
         with writer:
             for table in TABLES:
                 rows = pq.read_table(self.path(table, record.name), partitioning=None)
@@ -116,7 +117,7 @@ class ShardWriter:
 
     def __init__(self, store: Store, shard: Shard, facts: str = "") -> None:
         self.store, self.shard, self.facts = store, shard, facts
-        self.bounds = Bounds()
+        self.bounds, self.copied = Bounds(), False
         self.buffer = RowBuffer(store.classes)
         self.frames = self.failed = 0
         self.failed_files: list[str] = []
@@ -153,7 +154,8 @@ class ShardWriter:
             self._flush()
 
     def copy(self, table: str, rows: pa.Table) -> None:
-        """Add rows of a table as they are."""
+        """Add rows of a table as they are; that their places are right is for the next run to look at."""
+        self.copied = True
         if rows.num_rows:
             self._write(table, rows.cast(TABLES[table]))
 
@@ -179,8 +181,12 @@ class ShardWriter:
 
     def _commit(self) -> None:
         self._flush()
-        record = record_text(self.shard, self.frames, self.failed, self.failed_files, self.facts)
-        self._writers["frames"].add_key_value_metadata({SHARD_KEY: record, GEO_KEY: geo_metadata(self.bounds)})
+        record = ShardRecord(
+            self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
+            facts=self.facts, places=self.buffer.places.text() if not self.copied else "",
+        )  # fmt: skip
+        metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
+        self._writers["frames"].add_key_value_metadata(metadata)
         for writer in self._writers.values():
             writer.close()
         for table in COMMIT_ORDER:

@@ -15,6 +15,8 @@ GEOD = Geod(ellps="WGS84")
 MIN_MOVING_MPS = 0.5
 """Slower than this, the direction between two fixes is the receiver's noise."""
 LOOK_BACK = 50
+FIRST_US, LAST_US = 347_155_200_000_000, 7_258_118_400_000_000
+"""The years 1981 to 2199, in microseconds since 1970."""
 BASELINE_S = 0.5
 """Speed and heading are taken over at least this long before and after a fix: between fixes a
 twentieth of a second apart they would be the rounding of the coordinates."""
@@ -24,12 +26,13 @@ def clean(track: Track, max_speed_mps: float, offset_s: float = 0.0, max_gap_s: 
     """Put a track in order and fill what it lacks.
 
     Fixes are sorted by time: `media_s` where all have it, else `time_us`. Dropped and counted in `dropped`: fixes without a time,
-    impossible coordinates (0, 0 too: receivers write it for "unknown"), duplicates (the first of a time stays), and the fewest
+    impossible times and coordinates (0, 0 too: receivers write it for "unknown"), duplicates (the first of a time stays), and the fewest
     fixes that make a step faster than `max_speed_mps`. Fixes that came out of order are counted and stay. `offset_s` is added to
     `time_us`. Speed and heading are derived where they aren't known, never across a gap longer than `max_gap_s`.
     """
     track = track.take(np.isfinite(track.seconds()), "without a time")
     track = track.take(_possible(track), "impossible coordinates")
+    track = track.take(_credible(track), "impossible times")
     seconds = track.seconds()
     late = int((np.diff(seconds) < 0).sum())
     track = track.take(np.argsort(seconds, kind="stable"))
@@ -62,6 +65,11 @@ def _possible(track: Track) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         inside = (np.abs(lat) <= 90) & (np.abs(lon) <= 180)
     return np.asarray(inside & ~((lat == 0) & (lon == 0)), np.bool_)
+
+
+def _credible(track: Track) -> NDArray[np.bool_]:
+    """Whether a fix's time can be true: not before GPS, and not in a year that a reader made up out of another unit."""
+    return np.asarray((track.time_us == NO_TIME) | ((track.time_us >= FIRST_US) & (track.time_us < LAST_US)), np.bool_)
 
 
 def _feasible(track: Track, max_speed_mps: float) -> NDArray[np.bool_]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,9 @@ from segpipe.telemetry.track import NO_TIME, Track
 from segpipe.where import TimeSettings
 
 NO_ZONE = "local time without a zone; time.timezone says which"
-_FIRST_YEAR = 1980
-"""Cameras whose clock was never set write 1904, 1970 or so."""
+_FIRST_YEAR, _LAST_YEAR = 1981, 2199
+"""Cameras whose clock was never set write 1904, 1970 or 1980, and some files lie."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def video_clocks(
@@ -35,7 +37,8 @@ def image_clocks(path: Path, mtime_ns: int, exif: ExifFacts | None, settings: Ti
     """Every clock of an image."""
     found = [file_name_clock(path.name, settings)]
     if exif is not None and exif.gps_time_us is not None:
-        found.append(Clock("gps", _iso(exif.gps_time_us), exif.gps_time_us))
+        gps = datetime.fromtimestamp(exif.gps_time_us / 1e6, UTC)
+        found.append(replace(_dated("gps", str(gps), gps, None, 0.0), raw=_iso(exif.gps_time_us)))
     if exif is not None and exif.moment is not None:
         found.append(_dated("exif", exif.raw_time or str(exif.moment), exif.moment, settings.timezone, 0.0))
     found.append(_mtime(mtime_ns, 0.0))
@@ -80,22 +83,23 @@ def _container(text: str | None, duration_s: float, settings: TimeSettings) -> C
 
 def file_name_clock(name: str, settings: TimeSettings) -> Clock | None:
     """The time in a file's name, by the settings' pattern."""
-    found = re.search(settings.filename_pattern, name)
-    if found is None:
-        return None
-    parts = found.groupdict()
-    numbers = [parts[n] for n in ("year", "month", "day", "hour", "minute", "second")]
-    try:
-        moment = datetime(*(int(n) for n in numbers))  # type: ignore[arg-type]
-        fraction = float(f"0.{parts['fraction']}") if parts.get("fraction") else 0.0
-    except (TypeError, ValueError):
-        return Clock("filename", found.group(0), None, "no date and time")
-    return _dated("filename", found.group(0), moment, settings.timezone, -fraction)
+    wrong: Clock | None = None
+    for found in re.finditer(settings.filename_pattern, name):
+        parts = found.groupdict()
+        numbers = [parts[n] for n in ("year", "month", "day", "hour", "minute", "second")]
+        try:
+            moment = datetime(*(int(n) for n in numbers))  # type: ignore[arg-type]
+            fraction = float(f"0.{parts['fraction']}") if parts.get("fraction") else 0.0
+        except (TypeError, ValueError):
+            wrong = wrong or Clock("filename", found.group(0), None, "no date and time")
+            continue
+        return _dated("filename", found.group(0), moment, settings.timezone, -fraction)
+    return wrong
 
 
 def _dated(source: str, raw: str, moment: datetime, zone: str | None, back_s: float) -> Clock:
     """A clock that says `moment`, `back_s` seconds after the source's first moment."""
-    if moment.year < _FIRST_YEAR:
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         return Clock(source, raw, None, "the camera's clock was never set")
     utc = _utc(moment, zone)
     if utc is None:
@@ -109,7 +113,7 @@ def _utc(moment: datetime, zone: str | None) -> int | None:
         if zone is None:
             return None
         moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return round(moment.astimezone(UTC).timestamp() * 1e6)
+    return (moment.astimezone(UTC) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _mtime(mtime_ns: int, back_s: float) -> Clock | None:

@@ -30,7 +30,7 @@ def with_drives(facts: list[SourceFacts], gap_s: float) -> list[SourceFacts]:
         placed[first.info.source_id] = replace(first, drive_id=first.info.source_id, drive_index=0, gap_before_s=None)
         for before, clip in itertools.pairwise(clips):
             gap = _gap(before, clip)
-            if (gap is None and not _counts_up(before, clip)) or (gap is not None and gap > gap_s):
+            if (gap is None and not _one_after_the_other(before, clip)) or (gap is not None and gap > gap_s):
                 first, index, gap = clip, 0, None
             else:
                 index += 1
@@ -49,7 +49,9 @@ def describe_drives(facts: list[SourceFacts], tolerance_s: float = 0.5) -> list[
             clips.sort(key=lambda f: f.drive_index)
             found = [f"{_gap_text(c.gap_before_s)} before {Path(c.info.uri).name}" for c in clips[1:]
                      if c.gap_before_s is not None and abs(c.gap_before_s) > tolerance_s]  # fmt: skip
-            lines.append(f"drive {drive_id}: {len(clips)} clips" + (f"; {', '.join(found)}" if found else ", without gaps"))
+            unknown = any(c.gap_before_s is None for c in clips[1:])
+            none = ", by their names; gaps aren't known" if unknown else ", without gaps"
+            lines.append(f"drive {drive_id}: {len(clips)} clips" + (f"; {', '.join(found)}" if found else none))
     return lines
 
 
@@ -82,6 +84,12 @@ def _gap(before: SourceFacts, clip: SourceFacts) -> float | None:
     if not (_trusted(before) and _trusted(clip)) or before.start_us is None or clip.start_us is None:
         return None
     return (clip.start_us - before.start_us) / 1e6 - (before.duration_s or 0.0)
+
+
+def _one_after_the_other(before: SourceFacts, clip: SourceFacts) -> bool:
+    """Whether names count up, and modification times don't speak against it: a day apart is no drive."""
+    times = [f.start_us for f in (before, clip) if f.start_us is not None]
+    return _counts_up(before, clip) and (len(times) < 2 or abs(times[1] - times[0]) < 86_400e6)
 
 
 def _counts_up(before: SourceFacts, clip: SourceFacts) -> bool:

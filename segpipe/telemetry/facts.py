@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from segpipe.frames import SourceInfo
+from segpipe.frames import Position, SourceInfo
 from segpipe.telemetry.track import ARRAYS, Track
+from segpipe.text import printable_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,27 @@ class Clock:
     file: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """What an image says of itself: its file's name (as text that Parquet can hold) and stamp, its time by the clock that was
+    chosen (UTC, microseconds since 1970), and the position in its EXIF."""
+
+    name: str
+    size_bytes: int
+    mtime_ns: int
+    time_us: int | None = None
+    time_source: str | None = None
+    own: Position | None = None
+
+
 @dataclass(frozen=True)
 class SourceFacts:
     """One source. `start_us` is the UTC time of `media_start_s`, the first presentation time of a video (None for images, whose
-    times are their own); `offset_s` was added to the clock that was chosen. `ego` bool [H, W] are the pixels of the
-    vehicle itself. `gap_before_s` is the time between the end of the clip before and this one's start; negative where they
-    overlap. `notes` are warnings for people. `key` tells what the facts were found from: another key, other facts.
-    An image's clock is chosen when it is read: `image_settings` are the settings that this depends on.
+    times are their own, in `photos`); `offset_s` was added to the clock that was chosen. `track` is cleaned, and gives no
+    position across gaps of more than `max_gap_s`; `refused` says that tracks disagreed, so that none may be believed.
+    `ego` bool [H, W] are the pixels of the vehicle itself. `gap_before_s` is the time between the end of the clip before and
+    this one's start; negative where they overlap. `notes` are warnings for people. `key` tells what the facts were found
+    from: another key, other facts.
     """
 
     info: SourceInfo
@@ -47,16 +62,19 @@ class SourceFacts:
     drive_index: int = 0
     gap_before_s: float | None = None
     notes: tuple[str, ...] = ()
-    image_settings: str = ""
+    photos: tuple[Photo, ...] = ()
+    order: tuple[str, ...] = ()
+    max_gap_s: float = 10.0
+    refused: bool = False
 
     def digest(self) -> str:
         """Short digest of what decides the times and positions of the rows."""
-        found = hashlib.blake2b(
-            repr((self.start_us, self.start_source, self.media_start_s, self.image_settings)).encode(), digest_size=8
-        )
-        # A folder's own EXIF positions grow with it, and don't move what was there before.
-        if self.track is not None and self.track.source != "exif":
-            found.update(self.track.source.encode())
+        said = (self.start_us, self.start_source, self.media_start_s, self.photos, self.order, self.max_gap_s, self.refused)
+        found = hashlib.blake2b(repr(said).encode(), digest_size=8)
+        if self.track is not None:
+            found.update(printable_text(self.track.source).encode())
             for name in ARRAYS:
-                found.update(np.ascontiguousarray(getattr(self.track, name)).tobytes())
+                values = getattr(self.track, name)
+                # NaN has many bit patterns, and only one comes back from a file.
+                found.update(np.ascontiguousarray(np.where(np.isnan(values), np.nan, values)).tobytes())
         return found.hexdigest()

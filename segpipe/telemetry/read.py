@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from segpipe.errors import SourceError
@@ -46,14 +47,20 @@ def sidecars(path: Path) -> list[Path]:
     """
     folder = path if path.is_dir() else path.parent
     try:
-        # Names with a dot before them are what macOS leaves on cards.
-        files = [f for f in folder.iterdir() if not f.name.startswith(".") and f.is_file()]
+        files = _track_names(folder, folder.stat().st_mtime_ns)
     except OSError:
         return []
     if path.is_dir():
-        return sorted(f for f in files if f.suffix.lower() in {".gpx", ".nmea", ".nme"})
+        return [f for f in files if f.suffix.lower() in {".gpx", ".nmea", ".nme"} and f.is_file()]
     names = {path.stem.casefold(), path.name.casefold()}
-    return sorted(f for f in files if f != path and f.stem.casefold() in names and _is_track(f))
+    return [f for f in files if f != path and f.stem.casefold() in names and f.is_file() and _is_track(f)]
+
+
+@lru_cache(maxsize=64)
+def _track_names(folder: Path, _mtime_ns: int) -> tuple[Path, ...]:
+    """The files of a folder that a track could be by their name; listed once for all the clips in it. Names with a dot before
+    them are what macOS leaves on cards."""
+    return tuple(sorted(f for f in folder.iterdir() if not f.name.startswith(".") and f.suffix.lower() in KNOWN))
 
 
 def _is_track(path: Path) -> bool:

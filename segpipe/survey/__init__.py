@@ -1,0 +1,98 @@
+"""What is found out of each source before its frames are read: clocks, track, ego mask, drive. Kept in the table `sources`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import astuple, replace
+from pathlib import Path
+
+from segpipe.config import Job
+from segpipe.errors import ConfigError, SegpipeError, one_line
+from segpipe.frames import FileStamp, SourceInfo
+from segpipe.regions import Regions
+from segpipe.sources import Footage
+from segpipe.sources.identity import source_info, stamp
+from segpipe.store.sources import all_facts, write_facts
+from segpipe.survey.images import survey_folder
+from segpipe.survey.videos import survey_video
+from segpipe.telemetry.choose import check_files, track_files
+from segpipe.telemetry.drives import with_drives
+from segpipe.telemetry.facts import SourceFacts
+from segpipe.where import TrackName
+
+VERSION = 1
+"""Another version of this code finds other facts: they are then found again."""
+TrackFiles = dict[TrackName, list[Path]]
+Survey = dict[str, SourceFacts]
+log = logging.getLogger(__name__)
+
+
+def survey(job: Job, footage: Footage, root: Path) -> Survey:
+    """The facts of every source of the job, by source id, written to the dataset at `root` where they are new.
+
+    What was found from the same files and settings before is taken from the dataset. A source of which nothing can be
+    found out has facts that say so.
+    """
+    known = {f.info.source_id: f for f in all_facts(root)}
+    found: Survey = {}
+    for path in footage.videos:
+        info, files, old = _begin(path, job, known, video=True)
+        key = _key(job, (stamp(path),), files)
+        found[info.source_id] = _facts(info, key, old, lambda p=path, f=files, o=old: survey_video(p, job, f, o))  # type: ignore[misc]
+    for folder, images in footage.images.items():
+        info, files, old = _begin(folder, job, known, video=False)
+        key = _key(job, tuple(stamp(i) for i in images), files)
+        found[info.source_id] = _facts(
+            info, key, old, lambda p=folder, i=images, f=files, o=old: survey_folder(p, i, job, f, o)  # type: ignore[misc]
+        )  # fmt: skip
+    everything = with_drives(list((known | found).values()), job.time.drive_gap_s)
+    for facts in everything:
+        if _differs(facts, known.get(facts.info.source_id)):
+            write_facts(root, facts)
+    return {f.info.source_id: f for f in everything if f.info.source_id in found}
+
+
+def check(job: Job, footage: Footage) -> None:
+    """Raises SourceError or ConfigError for a named track file that can't be used, and ConfigError for an explicit start with more
+    than one source and for regions that overlap in too many ways."""
+    if job.time.start is not None and (len(footage.videos) != 1 or footage.images):
+        raise ConfigError(
+            f"time.start is the time of one video's beginning, and the inputs are {len(footage.videos)} videos and "
+            f"{len(footage.images)} folders of images: run them one by one, or let clocks tell (time.order)"
+        )
+    check_files(job.track, job.time.timezone)
+    Regions(job.regions, job.ignore_regions).at(540, 960)
+
+
+def _begin(path: Path, job: Job, known: Survey, video: bool) -> tuple[SourceInfo, TrackFiles, SourceFacts | None]:
+    info = source_info(path, "video" if video else "images")
+    return info, track_files(path, job.track), known.get(info.source_id)
+
+
+def _facts(info: SourceInfo, key: str, old: SourceFacts | None, find: Callable[[], SourceFacts]) -> SourceFacts:
+    """The old facts where they were found from the same; else new ones. What goes wrong here must not end the run: the source is
+    then tried again by the next one, for facts without a key are never the same."""
+    if old is not None and old.key == key:
+        return old
+    try:
+        return replace(find(), key=key)
+    except Exception as error:
+        log.debug("%s: the survey failed", info.uri, exc_info=True)
+        said = str(error) if isinstance(error, SegpipeError) else f"clocks and tracks can't be read ({one_line(error)})"
+        # What was known stays: a drive or a network that is away for a moment must not cost the rows their times.
+        return replace(old, key="") if old is not None else SourceFacts(info, notes=(said,))
+
+
+def _differs(facts: SourceFacts, old: SourceFacts | None) -> bool:
+    drive = (facts.key, facts.drive_id, facts.drive_index, facts.gap_before_s)
+    return old is None or drive != (old.key, old.drive_id, old.drive_index, old.gap_before_s)
+
+
+def _key(job: Job, stamps: tuple[FileStamp, ...], files: TrackFiles) -> str:
+    """A digest of all that the facts follow from."""
+    tracks = [[kind, [[str(p), *astuple(stamp(p))] for p in paths]] for kind, paths in files.items()]
+    content = [VERSION, [astuple(s) for s in stamps], tracks, job.time.model_dump_json(), job.track.model_dump_json(), job.ego_mask]
+    return hashlib.blake2b(json.dumps(content).encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()

@@ -1,0 +1,75 @@
+"""What is found out of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from segpipe.config import Job, Sampling
+from segpipe.ego import FRAMES, find_ego_mask
+from segpipe.frames import Frame, Shard, UInt8
+from segpipe.sources import VideoFile
+from segpipe.survey.notes import clock_notes
+from segpipe.telemetry.choose import ChosenTrack, Moments, choose_track, cleaned
+from segpipe.telemetry.clocks import choose, video_clocks
+from segpipe.telemetry.embedded import embedded_track
+from segpipe.telemetry.facts import SourceFacts
+from segpipe.telemetry.track import NO_TIME
+from segpipe.where import TrackName
+
+
+def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: SourceFacts | None) -> SourceFacts:
+    """The facts of a video; `old` are those of an earlier run. Raises SourceError where it can't be opened.
+
+    A start and a track that were given by hand stay until others are given: the nightly run over the folder doesn't name them.
+    """
+    video = VideoFile.at(path, Sampling())
+    index = video.index
+    times_s = index.times_s
+    duration_s = float(times_s[-1] - times_s[0] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
+    own = cleaned(embedded_track(path, index.start_s), job.track) if "embedded" in job.track.order else None
+    clocks = video_clocks(path, video.stamp.mtime_ns, index.creation_time, duration_s, own, job.time)
+    if job.time.start is None and old is not None:
+        clocks += tuple(c for c in old.clocks if c.source == "start")
+    start_us, clock, offset_s = choose(clocks, job.time)
+    times_us = np.full(len(times_s), NO_TIME, np.int64)
+    if start_us is not None and clock != "mtime":
+        times_us = start_us + np.round((times_s - index.start_s) * 1e6).astype(np.int64)
+    moments = Moments(times_us, times_s - index.start_s)
+    chosen = _or_earlier(choose_track(files, own, moments, job.track, job.time.timezone), moments, old, job)
+    ego, note = find_ego_mask(_spread(video)) if job.ego_mask == "auto" else (None, "")
+    return SourceFacts(
+        video.info, "", index.start_s, duration_s, start_us, clock, offset_s, clocks, chosen.track, ego,
+        notes=(*clock_notes(clock, clocks), *chosen.notes, *((note,) if note else ())), order=job.track.order,
+        max_gap_s=job.track.max_gap_s, refused=chosen.refused,
+    )  # fmt: skip
+
+
+def _or_earlier(chosen: ChosenTrack, moments: Moments, old: SourceFacts | None, job: Job) -> ChosenTrack:
+    """The earlier run's track file, where this run has none that fits: its fixes are in the dataset."""
+    if (
+        chosen.track is not None
+        or chosen.refused
+        or old is None
+        or old.track is None
+        or not {"files", "sidecar"} & set(job.track.order)
+    ):
+        return chosen
+    if (
+        old.track.source.startswith(("embedded", "exif"))
+        or not np.isfinite(moments.along(old.track, job.track.max_gap_s).latitude).any()
+    ):
+        return chosen
+    return replace(chosen, track=old.track, notes=(*chosen.notes, f"track {old.track.source} is taken from an earlier run"))
+
+
+def _spread(video: VideoFile) -> Iterator[UInt8]:
+    """Frames spread over a video, key frames where there are enough of them, for those are cheap to reach."""
+    keys = video.index.key_indices()
+    among = keys if len(keys) >= FRAMES // 2 else np.arange(len(video.index.pts))
+    places = among[np.unique(np.linspace(0, len(among) - 1, FRAMES).round().astype(int))]
+    shard = Shard("ego", video.info, len(places), (video.stamp,), 0, len(video.index.pts), chosen=tuple(int(p) for p in places))
+    yield from (f.rgb for f in video.frames(shard) if isinstance(f, Frame))
