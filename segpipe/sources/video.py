@@ -17,7 +17,8 @@ from segpipe.sources.decoder import Decoder, upright_rgb
 from segpipe.sources.identity import source_info, stamp, video_frame_id
 from segpipe.sources.packets import PacketIndex, open_container, packet_index
 from segpipe.sources.sampling import select
-from segpipe.telemetry.locate import NOWHERE, Locator, Place
+from segpipe.telemetry.locate import NOWHERE, Locator
+from segpipe.telemetry.photos import Place
 
 MAX_SHARDS = 64
 """Shards grow with the footage, so that a day of video is tens of tasks for an orchestrator and not thousands."""

@@ -50,20 +50,13 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
 
 def _or_earlier(chosen: ChosenTrack, moments: Moments, old: SourceFacts | None, job: Job) -> ChosenTrack:
     """The earlier run's track file, where this run has none that fits: its fixes are in the dataset."""
-    if (
-        chosen.track is not None
-        or chosen.refused
-        or old is None
-        or old.track is None
-        or not {"files", "sidecar"} & set(job.track.order)
-    ):
+    earlier = old.track if old is not None else None
+    if chosen.track is not None or chosen.refused or earlier is None or not {"files", "sidecar"} & set(job.track.order):
         return chosen
-    if (
-        old.track.source.startswith(("embedded", "exif"))
-        or not np.isfinite(moments.along(old.track, job.track.max_gap_s).latitude).any()
-    ):
+    fits = np.isfinite(moments.along(earlier, job.track.max_gap_s).latitude).any()
+    if earlier.source.startswith("embedded") or not fits:
         return chosen
-    return replace(chosen, track=old.track, notes=(*chosen.notes, f"track {old.track.source} is taken from an earlier run"))
+    return replace(chosen, track=earlier, notes=(*chosen.notes, f"track {earlier.source} is taken from an earlier run"))
 
 
 def _spread(video: VideoFile) -> Iterator[UInt8]:

@@ -38,8 +38,8 @@ class Moments:
 
 @dataclass(frozen=True)
 class ChosenTrack:
-    """The track that fits (None where none does), what has to be said of those that don't, and whether tracks were `refused` because
-    they disagree."""
+    """The track that fits (None where none does), what has to be said of those that don't, and whether tracks were `refused`
+    because they disagree."""
 
     track: Track | None
     notes: tuple[str, ...]

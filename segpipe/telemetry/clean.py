@@ -26,9 +26,9 @@ def clean(track: Track, max_speed_mps: float, offset_s: float = 0.0, max_gap_s: 
     """Put a track in order and fill what it lacks.
 
     Fixes are sorted by time: `media_s` where all have it, else `time_us`. Dropped and counted in `dropped`: fixes without a time,
-    impossible times and coordinates (0, 0 too: receivers write it for "unknown"), duplicates (the first of a time stays), and the fewest
-    fixes that make a step faster than `max_speed_mps`. Fixes that came out of order are counted and stay. `offset_s` is added to
-    `time_us`. Speed and heading are derived where they aren't known, never across a gap longer than `max_gap_s`.
+    impossible times and coordinates (0, 0 too: receivers write it for "unknown"), duplicates (the first of a time stays), and the
+    fewest fixes that make a step faster than `max_speed_mps`. Fixes that came out of order are counted and stay. `offset_s` is
+    added to `time_us`. Speed and heading are derived where they aren't known, never across a gap longer than `max_gap_s`.
     """
     track = track.take(np.isfinite(track.seconds()), "without a time")
     track = track.take(_possible(track), "impossible coordinates")
