@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -15,24 +12,15 @@ import pyarrow.parquet as pq
 
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
-from segpipe.frames import FrameFailure, Shard
+from segpipe.frames import Shard
 from segpipe.models.spec import ClassInfo
-from segpipe.results import FrameResult, Verdict
 from segpipe.sources.identity import files_digest, image_frame_id
-from segpipe.store.files import ASIDE, aside, publish
-from segpipe.store.geo import KEY as GEO_KEY
-from segpipe.store.geo import Bounds, geo_metadata
+from segpipe.store.files import ASIDE
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
-from segpipe.store.records import SHARD_KEY, ShardRecord, read_record, record_text
-from segpipe.store.rows import RowBuffer
-from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
+from segpipe.store.records import ShardRecord, read_record
+from segpipe.store.schema import COMMIT_ORDER, TABLES
+from segpipe.store.shard_writer import ShardWriter
 from segpipe.store.sources import FOLDER as SOURCES_FOLDER
-from segpipe.text import printable_text
-
-ROWS_AT_ONCE = 64
-"""Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
-_DICTIONARY = ["source_id", "region", "class_name", "status", "error", "uri", "timestamp_source", "position_source"]
-NO_VERDICT = Verdict(None, True)
 
 
 class Store:
@@ -110,93 +98,6 @@ class Store:
         """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise. `facts` is the digest
         of the source's facts."""
         return ShardWriter(self, shard, facts)
-
-
-class ShardWriter:
-    """Writes one shard's three files aside and renames them, `frames` last."""
-
-    def __init__(self, store: Store, shard: Shard, facts: str = "") -> None:
-        self.store, self.shard, self.facts = store, shard, facts
-        self.bounds, self.copied = Bounds(), False
-        self.buffer = RowBuffer(store.classes)
-        self.frames = self.failed = 0
-        self.failed_files: list[str] = []
-        self._writers: dict[str, pq.ParquetWriter] = {}
-
-    def __enter__(self) -> ShardWriter:
-        try:
-            self._open()
-        except BaseException:
-            self._drop()
-            raise
-        return self
-
-    def _open(self) -> None:
-        for table in TABLES:
-            schema = TABLES[table].with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
-            self._writers[table] = pq.ParquetWriter(
-                aside(self.store.path(table, self.shard.name)), schema, compression="zstd",
-                compression_level=self.store.settings.compression_level,
-                use_dictionary=[c for c in schema.names if c in _DICTIONARY],
-            )  # fmt: skip
-
-    def add(self, item: FrameResult | FrameFailure, verdict: Verdict = NO_VERDICT) -> None:
-        """Add a frame's rows."""
-        if isinstance(item, FrameFailure):
-            self.failed += 1
-            if self.shard.source.kind == "images":
-                self.failed_files.append(printable_text(item.ref.uri.rpartition(os.sep)[2]))
-            self.buffer.add_failure(item)
-        else:
-            self.buffer.add(item, verdict)
-        self.frames += 1
-        if len(self.buffer) >= ROWS_AT_ONCE:
-            self._flush()
-
-    def copy(self, table: str, rows: pa.Table) -> None:
-        """Add rows of a table as they are; that their places are right is for the next run to look at."""
-        self.copied = True
-        if rows.num_rows:
-            self._write(table, rows.cast(TABLES[table]))
-
-    def _flush(self) -> None:
-        for table, rows in self.buffer.tables().items():
-            if rows.num_rows:
-                self._write(table, rows)
-
-    def _write(self, table: str, rows: pa.Table) -> None:
-        if table == "frames":
-            self.bounds.add(rows)
-        self._writers[table].write_table(rows)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if error is None:
-            try:
-                self._commit()
-                return
-            except BaseException:
-                self._drop()
-                raise
-        self._drop()
-
-    def _commit(self) -> None:
-        self._flush()
-        record = ShardRecord(
-            self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
-            facts=self.facts, places=self.buffer.places.text() if not self.copied else "",
-        )  # fmt: skip
-        metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
-        self._writers["frames"].add_key_value_metadata(metadata)
-        for writer in self._writers.values():
-            writer.close()
-        for table in COMMIT_ORDER:
-            publish(self.store.path(table, self.shard.name))
-
-    def _drop(self) -> None:
-        for table, writer in self._writers.items():
-            with contextlib.suppress(Exception):  # on a full disk closing fails too, and the file has to go all the more
-                writer.close()
-            aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)
 
 
 def _foreign(root: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -12,10 +12,10 @@ import numpy as np
 
 from segpipe.errors import ConfigError, SegpipeError, one_line
 from segpipe.telemetry.clean import GEOD, clean
-from segpipe.telemetry.interpolate import Positions, positions
+from segpipe.telemetry.interpolate import Positions, merged, positions
 from segpipe.telemetry.photos import APART_M
 from segpipe.telemetry.read import read_track, sidecars
-from segpipe.telemetry.track import ARRAYS, NO_TIME, Float64, Int64, Track
+from segpipe.telemetry.track import NO_TIME, Float64, Int64, Track
 from segpipe.where import TrackName, TrackSettings
 
 COUNTED_NOT_DROPPED = "out of order"
@@ -86,21 +86,6 @@ def choose_track(
                 return ChosenTrack(None, tuple(notes), True)
             chosen = merged(chosen, track, settings.max_gap_s)
     return ChosenTrack(chosen, tuple(notes))
-
-
-def merged(first: Track, second: Track, max_gap_s: float) -> Track:
-    """The first track, with the fixes of the second where the first gives no position. A track of the video's own time is whole."""
-    if np.isfinite(first.media_s).all() or (second.time_us == NO_TIME).any():
-        return first
-    missing = np.isnan(positions(first, max_gap_s=max_gap_s, times_us=second.time_us).latitude)
-    if not missing.any():
-        return first
-    more = second.take(np.flatnonzero(missing))
-    order = np.argsort(np.concatenate((first.time_us, more.time_us)), kind="stable")
-    columns = {n: np.concatenate((getattr(first, n), getattr(more, n)))[order] for n in ARRAYS}
-    columns["media_s"] = np.full(len(order), np.nan)
-    counts = {k: first.dropped.get(k, 0) + second.dropped.get(k, 0) for k in {**first.dropped, **second.dropped}}
-    return replace(first, source=f"{first.source}, {second.source}", dropped=counts, **columns)
 
 
 def check_files(settings: TrackSettings, timezone: str | None) -> None:

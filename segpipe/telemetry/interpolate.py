@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from segpipe.frames import Position
 from segpipe.telemetry.clean import steps_m
-from segpipe.telemetry.track import NO_TIME, Float64, Int64, Track
+from segpipe.telemetry.track import ARRAYS, NO_TIME, Float64, Int64, Track
 
 _ON_A_FIX_S = 1e-6
 """Times nearer than this to a fix are the fix's: times are stored in microseconds."""
@@ -75,6 +75,21 @@ def positions(track: Track, *, max_gap_s: float, times_us: Int64 | None = None, 
         knots, at = track.media_s[placed], np.asarray(media_s, np.float64)
     left, weight, inside = _between(knots, at, max_gap_s)
     return _blend(track.take(placed), metres[placed], left, weight, inside)
+
+
+def merged(first: Track, second: Track, max_gap_s: float) -> Track:
+    """The first track, with the fixes of the second where the first gives no position. A track of the video's own time is whole."""
+    if np.isfinite(first.media_s).all() or (second.time_us == NO_TIME).any():
+        return first
+    missing = np.isnan(positions(first, max_gap_s=max_gap_s, times_us=second.time_us).latitude)
+    if not missing.any():
+        return first
+    more = second.take(np.flatnonzero(missing))
+    order = np.argsort(np.concatenate((first.time_us, more.time_us)), kind="stable")
+    columns = {n: np.concatenate((getattr(first, n), getattr(more, n)))[order] for n in ARRAYS}
+    columns["media_s"] = np.full(len(order), np.nan)
+    counts = {k: first.dropped.get(k, 0) + second.dropped.get(k, 0) for k in {**first.dropped, **second.dropped}}
+    return replace(first, source=f"{first.source}, {second.source}", dropped=counts, **columns)
 
 
 def _between(knots: Float64, at: Float64, max_gap_s: float) -> tuple[Int64, Float64, NDArray[np.bool_]]:
