@@ -17,11 +17,12 @@ from segpipe.config import Job
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import Frame, FrameBatch, ModelInput, Shard
 from segpipe.overlap import side_by_side
-from segpipe.pipeline import KnownSource, in_batches, known_of, prepare, run_shard
+from segpipe.pipeline import KnownSource, known_of, run_shard
 from segpipe.results import FrameResult
 from segpipe.run import load_worker
 from segpipe.sources import VideoFile, discover, open_shard, plan
 from segpipe.sources.sampling import select
+from segpipe.stages import in_batches, prepare
 from segpipe.store import Store, make_manifest
 from segpipe.survey import survey
 from segpipe.worker import SegmentationWorker, usable_cores

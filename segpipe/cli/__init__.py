@@ -30,20 +30,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--debug", action="store_true", help="show tracebacks and debug messages")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="segment footage into a dataset", description=(
-        "Segment images and videos into a Parquet dataset. Running it again does only what is new."
-    ))  # fmt: skip
-    run.add_argument("inputs", nargs="*", metavar="INPUT", help="image files, folders, video files, globs")
-    run.add_argument("-o", "--output", metavar="OUT", help="the dataset's folder")
-    run.add_argument("-c", "--config", metavar="FILE", help="a YAML job, such as configs/dashcam.yaml")
-    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="over the config, such as sampling.every_n=5")
-    run.add_argument("--track", action="append", default=[], metavar="FILE", help="GPX, NMEA or CSV of the drive, over track.files")
-    run.add_argument("--start", metavar="TIME", help="when the one video begins, such as 2026-05-01T10:00:00Z")
-    run.add_argument("--timezone", metavar="ZONE", help="of clocks that don't say theirs, such as Europe/London")
-    run.add_argument("--replace", action="store_true", help="throw away a dataset that was made with other settings")
-    run.add_argument("--retry-failed", action="store_true", help="do shards with failed frames again")
-    run.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
-
+    _run(commands)
     query = commands.add_parser("query", help="SQL over a dataset", description=(
         "DuckDB SQL with the views frames, class_stats, masks, sources, tracks, classes, common_stats, observations and "
         "frame_metres; docs/queries.md is a cookbook."
@@ -77,6 +64,23 @@ def parser() -> argparse.ArgumentParser:
     add_commands(commands)
     _models(commands)
     return top
+
+
+def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The command that segments."""
+    run = commands.add_parser("run", help="segment footage into a dataset", description=(
+        "Segment images and videos into a Parquet dataset. Running it again does only what is new."
+    ))  # fmt: skip
+    run.add_argument("inputs", nargs="*", metavar="INPUT", help="image files, folders, video files, globs")
+    run.add_argument("-o", "--output", metavar="OUT", help="the dataset's folder")
+    run.add_argument("-c", "--config", metavar="FILE", help="a YAML job, such as configs/dashcam.yaml")
+    run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="over the config, such as sampling.every_n=5")
+    run.add_argument("--track", action="append", default=[], metavar="FILE", help="GPX, NMEA or CSV of the drive, over track.files")
+    run.add_argument("--start", metavar="TIME", help="when the one video begins, such as 2026-05-01T10:00:00Z")
+    run.add_argument("--timezone", metavar="ZONE", help="of clocks that don't say theirs, such as Europe/London")
+    run.add_argument("--replace", action="store_true", help="throw away a dataset that was made with other settings")
+    run.add_argument("--retry-failed", action="store_true", help="do shards with failed frames again")
+    run.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 
 def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import astuple, replace
 from pathlib import Path
 
@@ -38,16 +37,14 @@ def survey(job: Job, footage: Footage, root: Path) -> Survey:
     """
     known = {f.info.source_id: f for f in all_facts(root)}
     found: Survey = {}
-    for path in footage.videos:
-        info, files, old = _begin(path, job, known, video=True)
-        key = _key(job, (stamp(path),), files)
-        found[info.source_id] = _facts(info, key, old, lambda p=path, f=files, o=old: survey_video(p, job, f, o))  # type: ignore[misc]
-    for folder, images in footage.images.items():
-        info, files, old = _begin(folder, job, known, video=False)
-        key = _key(job, tuple(stamp(i) for i in images), files)
-        found[info.source_id] = _facts(
-            info, key, old, lambda p=folder, i=images, f=files, o=old: survey_folder(p, i, job, f, o)  # type: ignore[misc]
-        )  # fmt: skip
+    sources: list[tuple[Path, tuple[Path, ...] | None]] = [*((v, None) for v in footage.videos), *footage.images.items()]
+    for path, images in sources:
+        info = source_info(path, "video" if images is None else "images")
+        facts = _facts(info, path, images, job, known.get(info.source_id))
+        found[info.source_id] = facts
+        if _differs(facts, known.get(info.source_id)):  # at once: what a killed run found out needn't be found again
+            write_facts(root, facts)
+            known[info.source_id] = facts
     everything = with_drives(list((known | found).values()), job.time.drive_gap_s)
     for facts in everything:
         if _differs(facts, known.get(facts.info.source_id)):
@@ -67,23 +64,21 @@ def check(job: Job, footage: Footage) -> None:
     Regions(job.regions, job.ignore_regions).at(540, 960)
 
 
-def _begin(path: Path, job: Job, known: Survey, video: bool) -> tuple[SourceInfo, TrackFiles, SourceFacts | None]:
-    info = source_info(path, "video" if video else "images")
-    return info, track_files(path, job.track), known.get(info.source_id)
-
-
-def _facts(info: SourceInfo, key: str, old: SourceFacts | None, find: Callable[[], SourceFacts]) -> SourceFacts:
+def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: Job, old: SourceFacts | None) -> SourceFacts:
     """The old facts where they were found from the same; else new ones. What goes wrong here must not end the run: the source is
     then tried again by the next one, for facts without a key are never the same."""
+    files = track_files(path, job.track)
+    key = _key(job, tuple(stamp(p) for p in ((path,) if images is None else images)), files)
     if old is not None and old.key == key:
         return old
     try:
-        return replace(find(), key=key)
+        facts = survey_video(path, job, files, old) if images is None else survey_folder(path, images, job, files, old)
+        return replace(facts, key=key, drive_id=info.source_id)
     except Exception as error:
         log.debug("%s: the survey failed", info.uri, exc_info=True)
         said = str(error) if isinstance(error, SegpipeError) else f"clocks and tracks can't be read ({one_line(error)})"
         # What was known stays: a drive or a network that is away for a moment must not cost the rows their times.
-        return replace(old, key="") if old is not None else SourceFacts(info, notes=(said,))
+        return replace(old, key="") if old is not None else SourceFacts(info, drive_id=info.source_id, notes=(said,))
 
 
 def _differs(facts: SourceFacts, old: SourceFacts | None) -> bool:
