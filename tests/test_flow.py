@@ -115,13 +115,13 @@ def test_the_parameter_is_the_job_model(server: Server) -> None:
 
 
 def test_the_nightly_deployment_fires_finishes_and_then_finds_nothing_new(server: Server, tmp_path: Path) -> None:
-    """prefect.yaml as it is shipped, but every minute and on a folder of this test."""
+    """prefect.yaml as it is shipped, but every twenty seconds and on a folder of this test."""
     write_job(tmp_path)
     job = yaml.safe_load((tmp_path / "job.yaml").read_text())
     shipped = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"][0]
     assert shipped["schedules"][0]["cron"] == "0 2 * * *"
     server.prefect("work-pool", "create", shipped["work_pool"]["name"], "--type", "process")
-    server.prefect("deploy", "--name", shipped["name"], "--cron", "* * * * *", "--params", json.dumps({"job": job}))
+    server.prefect("deploy", "--name", shipped["name"], "--interval", "20", "--params", json.dumps({"job": job}))
     log = (tmp_path / "worker.log").open("w")
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", shipped["work_pool"]["name"]]
     worker = subprocess.Popen(command, env=server.env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
