@@ -21,7 +21,7 @@ TRY_NEXT = """
 Try next:
   .venv/bin/segpipe info {out}
   .venv/bin/segpipe query {out} "SELECT class_name, avg(pixel_fraction) FROM class_stats WHERE region = 'frame' GROUP BY 1"
-  .venv/bin/segpipe aggregate {out} --by metres:20 --picture {out}/../green.png
+  .venv/bin/segpipe aggregate {out} --by metres:20 --picture demo/green.png
   .venv/bin/segpipe run YOUR_CLIP.mp4 -o my-dataset -c configs/dashcam.yaml
   make demo                      # again: nothing new to do
 """
