@@ -325,6 +325,14 @@ def test_clips_of_one_drive_and_the_gaps_between_them(tmp_path: Path, segpipe: C
     assert "gap of 8.0 s" in printed
 
 
+def test_clips_that_overlap_say_so(tmp_path: Path, segpipe: Call) -> None:
+    for name in ("20260501_100000_0001.mp4", "20260501_100001_0002.mp4"):
+        make_video(tmp_path / name, frames=40, fps=20)
+    _, printed, _ = segpipe("run", tmp_path, "-o", tmp_path / "out", *FAKE, "--timezone", "UTC")
+    assert "2 clips; overlap of 1.0 s before 20260501_100001_0002.mp4" in printed
+    assert sorted(pd.read_parquet(tmp_path / "out" / "sources")["gap_before_s"].fillna(0)) == pytest.approx([-1.0, 0.0])
+
+
 def test_a_clip_that_comes_later_joins_its_drive(tmp_path: Path, segpipe: Call) -> None:
     for number in (1, 2):
         make_video(tmp_path / f"clip_{number:04d}.mp4", frames=4)

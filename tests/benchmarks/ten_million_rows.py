@@ -22,8 +22,9 @@ from segpipe.analytics.aggregate import aggregate
 from segpipe.analytics.events import find_events
 from segpipe.store.manifest import FILE
 from tests.benchmarks.drives import city
-from tests.conftest import ROOT
 from tests.synthetic import write_dataset
+
+ROOT = Path(__file__).parents[2]
 
 QUERY_LIMIT_S, LAYER_LIMIT_S = 2.0, 10.0
 THREADS = 2
