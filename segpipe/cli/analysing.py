@@ -100,7 +100,9 @@ def aggregate(args: Namespace) -> int:
     connection = open_dataset(args.dataset).duckdb()
     layer = work.aggregate(connection, args.by, work.Exposure(args.weight, args.min_frames, args.min_metres))
     frame = layer.frame
-    below = f"{len(frame)} cells of {layer.cells}, {frame['metres'].sum() / 1000:.1f} km, {frame['frames'].sum()} usable frames"
+    metres = float(frame["metres"].sum())
+    way = f"{metres:.0f} m" if metres < 1000 else f"{metres / 1000:.1f} km"
+    below = f"{len(frame)} cells of {layer.cells}, {way}, {frame['frames'].sum()} usable frames"
     _write(args, layer, below, layer.notes)
     if args.picture:
         _picture(args, frame, args.indicator, f"{_title(args.indicator)} in each cell", below, "share of the picture", [connection])
