@@ -350,7 +350,7 @@ class TestCommands:
         files = [tmp_path / n for n in ("l.parquet", "l.geojson", "l.png", "d.parquet", "d.png")]
         code, out, _ = segpipe("aggregate", root, "--by", "h3:11", "-o", *files[:2], "--picture", files[2])
         assert code == 0
-        assert "0.1 km" in out
+        assert "100 m" in out
         code, out, err = segpipe(
             "diff", root, root, "--by", "h3:11", "-o", files[3], "--picture", files[4], "--indicator", "drivable"
         )
