@@ -164,6 +164,19 @@ def test_what_was_given_by_hand_outlives_a_run_that_does_not_name_it(tmp_path: P
     assert set(before["timestamp_source"]) == {"start"}
 
 
+def test_another_recording_under_the_same_name_has_its_own_time(tmp_path: Path, segpipe: Call) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=20)
+    track = write_gpx(tmp_path / "x.gpx", TEN, eastwards(10))
+    segpipe("run", clip, "-o", tmp_path / "out", *FAKE, *START, "--track", track)
+    make_video(clip, frames=30)
+    _, printed, _ = segpipe("run", clip, "-o", tmp_path / "out", *FAKE)
+    rows = frames_of(tmp_path / "out")
+    assert len(rows) == 30
+    assert set(rows["timestamp_source"]) == {"mtime"}
+    assert rows["latitude"].isna().all()
+    assert "modification time" in printed
+
+
 def test_every_m_keeps_its_frames_when_the_sidecar_has_gone(tmp_path: Path, segpipe: Call) -> None:
     clip = make_video(tmp_path / "clip.mp4", frames=100, fps=20)
     track = write_gpx(tmp_path / "clip.gpx", TEN, eastwards(12))

@@ -16,7 +16,7 @@ from segpipe.survey.notes import clock_notes
 from segpipe.telemetry.choose import ChosenTrack, Moments, choose_track, cleaned
 from segpipe.telemetry.clocks import choose, video_clocks
 from segpipe.telemetry.embedded import embedded_track
-from segpipe.telemetry.facts import SourceFacts
+from segpipe.telemetry.facts import Clock, SourceFacts
 from segpipe.telemetry.track import NO_TIME
 from segpipe.where import TrackName
 
@@ -24,7 +24,8 @@ from segpipe.where import TrackName
 def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: SourceFacts | None) -> SourceFacts:
     """The facts of a video; `old` are those of an earlier run. Raises SourceError where it can't be opened.
 
-    A start and a track that were given by hand stay until others are given: the nightly run over the folder doesn't name them.
+    A start and a track that were given by hand stay until others are given, for the nightly run over the folder doesn't name
+    them; but not for another recording under the same name.
     """
     video = VideoFile.at(path, Sampling())
     index = video.index
@@ -32,6 +33,8 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
     duration_s = float(times_s[-1] - times_s[0] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
     own = cleaned(embedded_track(path, index.start_s), job.track) if "embedded" in job.track.order else None
     clocks = video_clocks(path, video.stamp.mtime_ns, index.creation_time, duration_s, own, job.time)
+    if old is not None and not _same_file(old.clocks, clocks):
+        old = None
     if job.time.start is None and old is not None:
         clocks += tuple(c for c in old.clocks if c.source == "start")
     start_us, clock, offset_s = choose(clocks, job.time)
@@ -46,6 +49,12 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
         notes=(*clock_notes(clock, clocks), *chosen.notes, *((note,) if note else ())), order=job.track.order,
         max_gap_s=job.track.max_gap_s, refused=chosen.refused,
     )  # fmt: skip
+
+
+def _same_file(then: tuple[Clock, ...], now: tuple[Clock, ...]) -> bool:
+    """Whether the file's own clocks still say what they said: cameras that run full write over their oldest clips."""
+    said = [{(c.source, c.raw) for c in clocks if c.source in {"mtime", "container"}} for clocks in (then, now)]
+    return said[0] == said[1]
 
 
 def _or_earlier(chosen: ChosenTrack, moments: Moments, old: SourceFacts | None, job: Job) -> ChosenTrack:
