@@ -115,6 +115,16 @@ def test_a_clip_over_two_tracks_gets_both(tmp_path: Path, segpipe: Call) -> None
     assert source_of(tmp_path / "out")["track_source"] == "gpx:a.gpx, gpx:b.gpx"
 
 
+def test_two_tracks_that_nobody_can_drive_between_are_not_joined(tmp_path: Path, segpipe: Call) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=40, fps=4)
+    a = write_gpx(tmp_path / "a.gpx", TEN, eastwards(6))
+    b = write_gpx(tmp_path / "b.gpx", TEN + timedelta(seconds=6), eastwards(10, latitude=53.0))
+    _, printed, _ = segpipe("run", clip, "-o", tmp_path / "out", *FAKE, *START, "--track", a, "--track", b)
+    assert "b.gpx isn't used: nothing drives from gpx:a.gpx to it" in printed
+    rows = frames_of(tmp_path / "out")
+    assert rows["latitude"].dropna().tolist() == pytest.approx([52.0] * 21)
+
+
 def nmea(path: Path, seconds: tuple[int, ...], spoilt: bool = False) -> Path:
     lines = []
     for s in seconds:

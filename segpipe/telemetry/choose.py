@@ -84,7 +84,11 @@ def choose_track(
                     f"name the kinds to believe with track.order, such as [{_kind(track)}]"
                 )
                 return ChosenTrack(None, tuple(notes), True)
-            chosen = merged(chosen, track, settings.max_gap_s)
+            both = merged(chosen, track, settings.max_gap_s)
+            if len(clean(both, settings.max_speed_mps, 0.0, settings.max_gap_s)) < len(both):
+                notes.append(f"track {track.source} isn't used: nothing drives from {chosen.source} to it in that time")
+            else:
+                chosen = both
     return ChosenTrack(chosen, tuple(notes))
 
 
