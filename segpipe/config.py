@@ -9,12 +9,22 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from segpipe.errors import ConfigError
-from segpipe.sections import ModelSettings, QualitySettings, Sampling, StoreSettings, Strict, WorkerSettings
+from segpipe.sections import (
+    ModelSettings,
+    QualitySettings,
+    ReadSettings,
+    Sampling,
+    StoreSettings,
+    StreamSettings,
+    Strict,
+    WorkerSettings,
+)
 from segpipe.where import Polygon, RegionSettings, TimeSettings, TrackSettings
 
 __all__ = [
-    "Job", "ModelSettings", "QualitySettings", "RegionSettings", "Sampling", "StoreSettings", "Strict", "TimeSettings",
-    "TrackSettings", "WorkerSettings", "apply_sets", "explain", "make_job", "put", "read_yaml", "validated",
+    "Job", "ModelSettings", "QualitySettings", "ReadSettings", "RegionSettings", "Sampling", "StoreSettings", "StreamSettings",
+    "Strict", "TimeSettings", "TrackSettings", "WorkerSettings", "apply_sets", "explain", "make_job", "put", "read_yaml",
+    "validated",
 ]  # fmt: skip
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -28,6 +38,8 @@ class Job(Strict):
     sampling: Sampling = Sampling()
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
+    read: ReadSettings = ReadSettings()
+    stream: StreamSettings = StreamSettings()
     store: StoreSettings = StoreSettings()
     time: TimeSettings = TimeSettings()
     track: TrackSettings = TrackSettings()

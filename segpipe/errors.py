@@ -5,8 +5,12 @@
     ├── SourceError              3   an input is missing, empty or can't be read
     ├── ModelError               4   a model can't be loaded or doesn't fit
     ├── DatasetError             5   an output folder is not a dataset, or is another one
-    │   └── DatasetMismatch      5   the dataset there was made with other settings
-    └── TrainingError            7   a training run can't start, go on or finish
+    │   ├── DatasetMismatch      5   the dataset there was made with other settings
+    │   ├── DatasetBusy          5   another run is writing to it
+    │   └── DiskFull             5   there is no room to write on; what is done is done
+    ├── TrainingError            7   a training run can't start, go on or finish
+    ├── DatasetIncomplete        8   rows are missing, doubled or wrong (`segpipe verify`)
+    └── Stopped                143   SIGTERM asked the run to end
 
 A message says what was found, what is allowed and what to do. Exit code 6 (`EXIT_SOME_FAILED`) is no error of this
 tree: the run finished and some frames are rows with `status = 'error'`. Ctrl-C exits with 130.
@@ -14,15 +18,18 @@ tree: the run finished and some frames are rows with `status = 'error'`. Ctrl-C 
 
 from __future__ import annotations
 
+import errno
+
 EXIT_OK = 0
 EXIT_SOME_FAILED = 6
 EXIT_INTERRUPTED = 130
 
 
 class SegpipeError(Exception):
-    """The root: everything that segpipe raises on purpose."""
+    """The root: everything that segpipe raises on purpose. `transient`: the same may work at another time."""
 
     exit_code = 1
+    transient = False
 
 
 class ConfigError(SegpipeError):
@@ -32,9 +39,16 @@ class ConfigError(SegpipeError):
 
 
 class SourceError(SegpipeError):
-    """An input is missing, empty or can't be read."""
+    """An input is missing, empty or can't be read. A transient one is tried again by the next run."""
 
     exit_code = 3
+
+    def __init__(self, message: str, transient: bool = False) -> None:
+        super().__init__(message)
+        self.transient = transient
+
+    def __reduce__(self) -> tuple[type[SourceError], tuple[str, bool]]:
+        return type(self), (str(self), self.transient)
 
 
 class ModelError(SegpipeError):
@@ -53,13 +67,68 @@ class DatasetMismatch(DatasetError):
     """The dataset was made with other settings than this job's."""
 
 
+class DatasetBusy(DatasetError):
+    """Another run is writing to the dataset."""
+
+    transient = True
+
+
+class DiskFull(DatasetError):
+    """There is no room left to write on: the run ends, and the next one goes on from what is whole."""
+
+    transient = True
+
+
 class TrainingError(SegpipeError):
     """A training run can't start, go on or finish: not enough memory, a loss that is no number, another run's checkpoint."""
 
     exit_code = 7
 
 
+class DatasetIncomplete(SegpipeError):
+    """Rows are missing, doubled or wrong."""
+
+    exit_code = 8
+
+
+class Stopped(SegpipeError):
+    """The run was asked to end; what was committed stays, and the next run goes on from there."""
+
+    exit_code = 143
+    transient = True
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_TRANSIENT = frozenset({
+    errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENOMEM, errno.ENOTCONN,
+    errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+    errno.EREMOTEIO, errno.EACCES, errno.EPERM,
+})  # fmt: skip
+"""What a disk, a network or a person may mend without touching the footage: a file that is away, a right that is missing."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same may work at another time. Damaged content is permanent; trouble of the machine is not."""
+    if isinstance(error, SegpipeError):
+        return error.transient
+    if isinstance(error, (MemoryError, TimeoutError, ConnectionError)):
+        return True
+    return isinstance(error, OSError) and error.errno in _TRANSIENT
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Whether an error, or what it came from, says that a disk or a quota is full."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, DiskFull) or (isinstance(seen, OSError) and seen.errno in _NO_ROOM):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
 def one_line(error: BaseException) -> str:
-    """An error as one line of at most 300 characters; the kind is named where it is none of ours."""
-    text = " ".join(str(error).split())[:300]
+    """An error as one line of at most 300 characters; the kind is named where it is none of ours. URLs lose their secrets."""
+    from segpipe.secrets import redact  # it raises errors of this module
+
+    text = redact(" ".join(str(error).split()))[:300]
     return text if isinstance(error, SegpipeError) else f"{type(error).__name__}: {text}"

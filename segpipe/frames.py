@@ -13,15 +13,15 @@ Float32 = NDArray[np.float32]
 VOID = 255
 """The label of a pixel that the network didn't see; never a class."""
 
-SourceKind = Literal["video", "images"]
+SourceKind = Literal["video", "images", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """One source: a video file, or the images that lie in one folder.
+    """One source: a video file, the images that lie in one folder, or a live stream.
 
-    `uri` is the absolute path. `source_id` is made from it alone, so that the same footage has the same id however
-    the path was spelled and whatever else is in the run.
+    `uri` is the absolute path, or the stream's URL without its secrets. `source_id` is made from it alone, so that the
+    same footage has the same id however the path was spelled and whatever else is in the run.
     """
 
     source_id: str
@@ -44,8 +44,10 @@ class Shard:
 
     `name` is the stem of its files in the dataset and is made from what the shard holds. A video's shard is the
     half-open range `start` to `stop` of positions in its packet index; an image shard is the list of `files`.
-    `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row.
-    `siblings` is the number of shards of a video, this one included: so many in the dataset, and the video is done.
+    `unreadable` says why, where the source can't be opened at all: the shard is then a single failed row, `transient` where
+    it may be readable at another time.
+    `siblings` is the number of shards of a video, this one included: so many in the dataset, and the video is done;
+    `expected` is the number of wanted frames of the whole video by its packet index. `attempt` counts earlier tries.
     `chosen` are the positions of the wanted frames where the video alone doesn't tell (sampling by metres of a track). `before` is
     the wanted frame before the shard's first, -1 where there is none: what changed since then is asked of the first one too.
     """
@@ -60,6 +62,9 @@ class Shard:
     siblings: int = 0
     chosen: tuple[int, ...] = ()
     before: int = -1
+    expected: int = 0
+    attempt: int = 0
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +111,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class FrameFailure:
-    """A frame that was attempted and failed: it becomes a row with `status = 'error'`."""
+    """A frame that was attempted and failed: it becomes a row with `status = 'error'`. A transient one is tried
+    again by the next run."""
 
     ref: FrameRef
     error: str
+    transient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from segpipe.units import bytes_of, seconds_of, utc_of
 
 
 class Strict(BaseModel):
@@ -50,6 +52,59 @@ class WorkerSettings(Strict):
     batch_size: int = Field(0, ge=0, le=1024, description="frames in one batch; 0: one on a CPU, eight on CUDA")
     lanes: int = Field(0, ge=0, le=64, description="batches in work at once; 0: one per core on a CPU, two on CUDA")
     decode_threads: int = Field(0, ge=0, le=64, description="threads of a video decoder; 0: one on a CPU, more on CUDA")
+    max_memory: str | None = Field(None, description="bounds the queues between the stages, such as 500MB or 2GB")
+
+    @field_validator("max_memory")
+    @classmethod
+    def _a_size(cls, value: str | None) -> str | None:
+        if value is not None:
+            bytes_of(value)
+        return value
+
+
+class ReadSettings(Strict):
+    """How files are decoded, and what is too much."""
+
+    isolate: bool = Field(True, description="decode in a process of its own, so that a crash of a codec costs one frame")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="without any progress for so long, a file counts as hanging")
+    max_pixels: int = Field(
+        120_000_000, ge=1, le=2_000_000_000, description="larger pictures are refused: they may be decompression bombs"
+    )
+
+
+class StreamSettings(Strict):
+    """Live streams: when to stop, how to keep up, how to come back."""
+
+    duration: str | None = Field(None, description="how long to record, such as 90s, 30m, 8h or 1h30m; without: until stopped")
+    until: str | None = Field(None, description="when to stop, such as 2026-05-01T18:00:00Z")
+    transport: Literal["tcp", "udp"] = Field("tcp", description="of RTSP")
+    clock: Literal["arrival", "media"] = Field(
+        "arrival", description="media: a recording that is played as a stream keeps its pace"
+    )
+    on_lag: Literal["drop", "block"] = Field(
+        "drop", description="when the model can't keep up: drop frames and count them, or wait"
+    )
+    shard_s: float = Field(
+        60.0, gt=0, le=86_400, description="seconds of stream in one shard, and the oldest that waits for commit"
+    )
+    timeout_s: float = Field(10.0, gt=0, le=3600, description="a stream that gives nothing for so long is connected anew")
+    backoff_s: float = Field(1.0, gt=0, le=3600, description="the first wait before connecting again; it doubles, with jitter")
+    max_backoff_s: float = Field(60.0, gt=0, le=86_400, description="the longest wait before connecting again")
+    give_up_s: float | None = Field(None, gt=0, description="end with an error after so long without a frame; null: never")
+
+    @field_validator("duration")
+    @classmethod
+    def _a_duration(cls, value: str | None) -> str | None:
+        if value is not None:
+            seconds_of(value)
+        return value
+
+    @field_validator("until")
+    @classmethod
+    def _a_time(cls, value: str | None) -> str | None:
+        if value is not None:
+            utc_of(value)
+        return value
 
 
 class StoreSettings(Strict):

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
 
     _run(commands)
     query = commands.add_parser("query", help="SQL over a dataset", description=(
-        "DuckDB SQL with the views frames, class_stats, masks, sources, tracks, classes, common_stats, observations and "
+        "DuckDB SQL with the views frames, class_stats, masks, gaps, sources, tracks, classes, common_stats, observations and "
         "frame_metres; docs/queries.md is a cookbook."
     ))  # fmt: skip
     query.add_argument("dataset", metavar="OUT")

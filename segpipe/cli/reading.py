@@ -13,7 +13,7 @@ from pathlib import Path
 from segpipe.errors import EXIT_OK, DatasetError
 from segpipe.store.dataset import open_dataset
 
-VIEWS = "frames, class_stats, masks, sources, tracks, classes, common_stats, observations, frame_metres"
+VIEWS = "frames, class_stats, masks, gaps, sources, tracks, classes, common_stats, observations, frame_metres"
 
 
 def query(args: Namespace) -> int:

@@ -43,7 +43,7 @@ def shards_of_video(path: Path, sampling: Sampling, frames_per_shard: int, locat
     try:
         return VideoFile.at(path, sampling, locator=locator).shards(frames_per_shard)
     except SourceError as error:
-        return [unreadable_shard(source_info(path, "video"), path, str(error))]
+        return [unreadable_shard(source_info(path, "video"), path, str(error), transient=error.transient)]
 
 
 def open_shard(
@@ -54,7 +54,7 @@ def open_shard(
     if shard.unreadable:
         kind = shard.name.rpartition(f"{shard.source.source_id}-")[2]
         ref = FrameRef(f"{shard.source.source_id}:{kind}", shard.source.source_id, shard.source.uri)
-        yield FrameFailure(ref, shard.unreadable)
+        yield FrameFailure(ref, shard.unreadable, shard.transient)
     elif shard.source.kind == "video":
         yield from VideoFile.at(path, sampling, decode_threads, locator).frames(shard)
     else:

@@ -8,7 +8,8 @@ from typing import Any
 import av
 import numpy as np
 
-from segpipe.frames import UInt8
+from segpipe.errors import is_transient
+from segpipe.frames import FrameFailure, FrameRef, UInt8
 from segpipe.sources.packets import PacketIndex, packet_time
 
 
@@ -18,9 +19,16 @@ class Decoder:
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex) -> None:
         self.container, self.stream, self.index = container, stream, index
         self.last_error = ""
+        self.transient = False
 
-    def reason(self) -> str:
-        return "the decoder gave no picture for this frame" + (f" ({self.last_error})" if self.last_error else "")
+    def failure(self, ref: FrameRef) -> FrameFailure:
+        """What becomes of a wanted frame that didn't come."""
+        why = f" ({self.last_error})" if self.last_error else ""
+        return FrameFailure(ref, f"the decoder gave no picture for this frame{why}", self.transient)
+
+    def _note(self, error: av.error.FFmpegError) -> None:
+        self.last_error = str(error.strerror or error)
+        self.transient = self.transient or is_transient(error)
 
     def pictures(self, first: int, only_key: bool) -> Iterator[tuple[int, av.VideoFrame]]:
         key = max(0, int(np.searchsorted(self.index.key_pts, self.index.pts[first], side="right")) - 1)
@@ -32,7 +40,7 @@ class Decoder:
                 if only_key and packet is not None:
                     pictures += self.stream.codec_context.decode(None)
             except av.error.FFmpegError as error:
-                self.last_error = str(error.strerror or error)
+                self._note(error)
                 continue
             for picture in pictures:
                 position = self._position(picture, seen)
@@ -75,7 +83,7 @@ class Decoder:
                     elif not started and target is not None and packet.dts is not None and packet.dts > dts:
                         break
             except av.error.FFmpegError as error:
-                self.last_error = str(error.strerror or error)
+                self._note(error)
             if started:
                 yield None
                 return

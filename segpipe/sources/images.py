@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from segpipe.errors import SourceError
+from segpipe.errors import SourceError, is_transient
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
 from segpipe.sources.identity import files_digest, image_frame_id, source_info, stamp
 from segpipe.telemetry.locate import NOWHERE, Locator
@@ -49,7 +49,7 @@ class ImageFolder:
             try:
                 yield Frame(ref, read_image(path))
             except SourceError as error:
-                yield FrameFailure(ref, str(error))
+                yield FrameFailure(ref, str(error), error.transient)
 
 
 def read_image(path: Path) -> UInt8:
@@ -71,7 +71,7 @@ def read_image(path: Path) -> UInt8:
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise nearly anything
-        raise SourceError(f"can't be read as an image ({error or type(error).__name__})") from None
+        raise SourceError(f"can't be read as an image ({error or type(error).__name__})", is_transient(error)) from None
 
 
 def _upright_rgb(image: Image.Image) -> UInt8:

@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from segpipe.errors import SourceError
+from segpipe.errors import SourceError, is_transient
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)  # what FFmpeg has to say of a bad file stands in the error
 
@@ -58,7 +58,7 @@ def packet_index(path: Path) -> PacketIndex:
     try:
         status = path.stat()
     except OSError as error:
-        raise SourceError(f"can't be read ({error.strerror})") from None
+        raise SourceError(f"can't be read ({error.strerror})", is_transient(error)) from None
     if status.st_size == 0:
         raise SourceError("the file is empty")
     return _index(path, status.st_size, status.st_mtime_ns)
@@ -72,7 +72,7 @@ def _index(path: Path, size_bytes: int, mtime_ns: int) -> PacketIndex:
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes FFmpeg's binding raise nearly anything
-        raise SourceError(f"can't be read as a video ({_plain(error)})") from None
+        raise SourceError(f"can't be read as a video ({_plain(error)})", is_transient(error)) from None
 
 
 def open_container(path: Path) -> av.container.InputContainer:

@@ -55,7 +55,7 @@ class VideoFile:
         shards = [s for s in shards if s.frame_count]
         if self.index.missing:
             shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
-        return [replace(s, siblings=len(shards)) for s in shards]
+        return [replace(s, siblings=len(shards), expected=len(wanted)) for s in shards]
 
     def _wanted(self) -> NDArray[np.int64]:
         if not self.sampling.every_m:
@@ -103,7 +103,7 @@ class VideoFile:
         only_key = self.sampling.keyframes and not self.index.by_order
         for position, picture in decoder.pictures(int(run[0]), only_key):
             while waiting and waiting[-1] < position:
-                yield FrameFailure(refs[int(waiting.pop())], decoder.reason())
+                yield decoder.failure(refs[int(waiting.pop())])
             if not waiting:
                 break
             if position == waiting[-1]:
@@ -115,7 +115,7 @@ class VideoFile:
             if not waiting:
                 break
         for index in reversed(waiting):
-            yield FrameFailure(refs[int(index)], decoder.reason())
+            yield decoder.failure(refs[int(index)])
 
     def _refs(self, wanted: NDArray[np.int64]) -> dict[int, FrameRef]:
         """What each wanted frame is, with its time and position, by its place in the index."""
@@ -130,6 +130,6 @@ class VideoFile:
         )  # fmt: skip
 
 
-def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable") -> Shard:
+def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable", transient: bool = False) -> Shard:
     """A shard of one failed row, for what can't be read at all."""
-    return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1)
+    return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1, transient=transient)

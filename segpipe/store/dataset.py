@@ -16,7 +16,7 @@ from segpipe.errors import DatasetError
 from segpipe.frames import UInt8
 from segpipe.store.manifest import FILE, classes_of, read_manifest
 from segpipe.store.records import ShardRecord, read_record
-from segpipe.store.schema import SOURCES, TABLES
+from segpipe.store.schema import SIDE_TABLES, SOURCES, TABLES
 from segpipe.taxonomy_files import common_name
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from segpipe.models.spec import ClassInfo
 
-READABLE = {**TABLES, "sources": SOURCES}
+READABLE = {**TABLES, **SIDE_TABLES, "sources": SOURCES}
 """The tables that can be read: the shards' and the sources'."""
 _GLOB_CHARACTERS = set("*?[]{}")
 

@@ -13,12 +13,15 @@ from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.text import printable_text
 
 SHARD_KEY = "segpipe.shard"
+_LISTS = ("failed_files", "transient_files", "chosen")
 
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
     """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's
-    facts that its times and positions follow from, `places` that of the times and positions themselves."""
+    facts that its times and positions follow from, `places` that of the times and positions themselves. `transient` of the
+    failed frames may work at another time (`transient_files` of images); `attempt` counts earlier tries. `expected` is the
+    number of wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a stream covers."""
 
     name: str
     source: SourceInfo
@@ -32,12 +35,19 @@ class ShardRecord:
     chosen: tuple[int, ...] = ()
     facts: str = ""
     places: str = ""
+    expected: int = 0
+    attempt: int = 0
+    transient: int = 0
+    transient_files: tuple[str, ...] = ()
+    begin_us: int = 0
+    end_us: int = 0
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
         return Shard(
-            self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen
-        )
+            self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen,
+            expected=self.expected, attempt=self.attempt,
+        )  # fmt: skip
 
 
 def record_text(shard: Shard, record: ShardRecord) -> str:
@@ -56,6 +66,12 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
             "chosen": shard.chosen,
             "facts": record.facts,
             "places": record.places,
+            "expected": shard.expected,
+            "attempt": shard.attempt,
+            "transient": record.transient,
+            "transient_files": record.transient_files,
+            "begin_us": record.begin_us,
+            "end_us": record.end_us,
         }
     )
 
@@ -66,7 +82,9 @@ def read_record(path: Path) -> ShardRecord:
         metadata = pq.read_metadata(path).metadata or {}
         content = json.loads(metadata[SHARD_KEY.encode()])
         files = tuple(FileStamp(*f) for f in content["files"])
-        source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in ("failed_files", "chosen")}
+        source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
+        if content["name"] != path.stem:  # a name from a file is no path: it must not lead out of the dataset
+            raise ValueError(f"it calls itself {content['name']!r}")
         return ShardRecord(**(content | lists | {"source": source, "files": files}))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None

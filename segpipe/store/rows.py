@@ -14,7 +14,8 @@ from segpipe import masks
 from segpipe.frames import FrameFailure, FrameRef, Position
 from segpipe.models.spec import ClassInfo
 from segpipe.results import FrameResult, Verdict
-from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, STATUS_ERROR, STATUS_OK
+from segpipe.secrets import redact
+from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, PERMANENT, STATUS_ERROR, STATUS_OK, TRANSIENT
 from segpipe.text import printable_text
 
 _WHOLE_NUMBERS = ("x_min", "y_min", "x_max", "y_max", "components")
@@ -42,8 +43,8 @@ class RowBuffer:
 
     def add_failure(self, failure: FrameFailure) -> None:
         """A frame that was attempted: a row in `frames`, none in the other tables."""
-        error = printable_text(failure.error)
-        self.frames.append(self._frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR, "error": error})
+        said = {"error": printable_text(redact(failure.error)), "error_class": TRANSIENT if failure.transient else PERMANENT}
+        self.frames.append(self._frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR} | said)
 
     def add(self, result: FrameResult, verdict: Verdict) -> None:
         """A frame's row, a row per region and class that is present, and its mask."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STATUS_OK, STATUS_ERROR = "ok", "error"
+TRANSIENT, PERMANENT = "transient", "permanent"
 WHOLE_FRAME = "frame"
 """The region that every frame has: all its valid pixels."""
 
@@ -45,6 +46,7 @@ FRAMES = pa.schema(
         pa.field("usable", pa.bool_(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
         pa.field("error", pa.string()),
+        pa.field("error_class", pa.string()),
     ]
 )
 
@@ -79,6 +81,22 @@ MASKS = pa.schema(
         pa.field("lengths", pa.list_(pa.field("element", pa.uint32(), nullable=False)), nullable=False),
     ]
 )
+
+GAPS = pa.schema(
+    [
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("start", _TIME, nullable=False),
+        pa.field("stop", _TIME, nullable=False),
+        pa.field("duration_s", pa.float64(), nullable=False),
+        pa.field("start_pts_s", pa.float64()),
+        pa.field("stop_pts_s", pa.float64()),
+        pa.field("frames_dropped", pa.int64()),
+        pa.field("attempts", pa.int32(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+"""When a live stream has no frames, and why."""
 
 _CLOCK = pa.struct(
     [("source", pa.string()), ("file", pa.string()), ("raw", pa.string()), ("utc", _TIME), ("note", pa.string())]
@@ -126,5 +144,7 @@ SOURCES = pa.schema(
 
 TABLES = {"frames": FRAMES, "class_stats": CLASS_STATS, "masks": MASKS}
 """The tables that shards are committed to; `sources` is written by the run itself, a file for each source."""
-COMMIT_ORDER = ("masks", "class_stats", "frames")
+SIDE_TABLES = {"gaps": GAPS}
+"""Tables that only some shards have a part of: those of live streams."""
+COMMIT_ORDER = ("gaps", "masks", "class_stats", "frames")
 """A shard whose `frames` file exists is done: it is written last and removed first."""

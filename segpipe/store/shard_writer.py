@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
 from segpipe.store.rows import RowBuffer
-from segpipe.store.schema import COMMIT_ORDER, SCHEMA_VERSION, TABLES
+from segpipe.store.schema import COMMIT_ORDER, GAPS, SCHEMA_VERSION, TABLES
 from segpipe.text import printable_text
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ class ShardWriter:
         self.store, self.shard, self.facts = store, shard, facts
         self.bounds, self.copied = Bounds(), False
         self.buffer = RowBuffer(store.classes)
-        self.frames = self.failed = 0
+        self.frames = self.failed = self.transient = 0
         self.failed_files: list[str] = []
+        self.transient_files: list[str] = []
+        self.gaps: list[dict[str, Any]] = []
+        self.begin_us = self.end_us = 0
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> ShardWriter:
@@ -61,8 +64,11 @@ class ShardWriter:
         """Add a frame's rows."""
         if isinstance(item, FrameFailure):
             self.failed += 1
+            self.transient += item.transient
             if self.shard.source.kind == "images":
-                self.failed_files.append(printable_text(item.ref.uri.rpartition(os.sep)[2]))
+                name = printable_text(item.ref.uri.rpartition(os.sep)[2])
+                self.failed_files.append(name)
+                self.transient_files += [name] if item.transient else []
             self.buffer.add_failure(item)
         else:
             self.buffer.add(item, verdict)
@@ -100,17 +106,28 @@ class ShardWriter:
         self._flush()
         record = ShardRecord(
             self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
-            facts=self.facts, places=self.buffer.places.text() if not self.copied else "",
+            facts=self.facts, places=self.buffer.places.text() if not self.copied else "", transient=self.transient,
+            transient_files=tuple(self.transient_files), begin_us=self.begin_us, end_us=self.end_us,
         )  # fmt: skip
         metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
         self._writers["frames"].add_key_value_metadata(metadata)
         for writer in self._writers.values():
             writer.close()
+        self._write_gaps()
         for table in COMMIT_ORDER:
-            publish(self.store.path(table, self.shard.name))
+            if table in TABLES or self.gaps:
+                publish(self.store.path(table, self.shard.name))
+
+    def _write_gaps(self) -> None:
+        if self.gaps:
+            schema = GAPS.with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
+            pq.write_table(
+                pa.Table.from_pylist(self.gaps, schema), aside(self.store.path("gaps", self.shard.name)), compression="zstd"
+            )
 
     def _drop(self) -> None:
-        for table, writer in self._writers.items():
+        for writer in self._writers.values():
             with contextlib.suppress(Exception):  # on a full disk closing fails too, and the file has to go all the more
                 writer.close()
+        for table in COMMIT_ORDER:
             aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from segpipe.sources.identity import files_digest, image_frame_id
 from segpipe.store.files import ASIDE
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
 from segpipe.store.records import ShardRecord, read_record
-from segpipe.store.schema import COMMIT_ORDER, TABLES
+from segpipe.store.schema import COMMIT_ORDER, SIDE_TABLES, TABLES
 from segpipe.store.shard_writer import ShardWriter
 from segpipe.store.sources import FOLDER as SOURCES_FOLDER
 
@@ -55,13 +55,13 @@ class Store:
             shutil.rmtree(self.root / SOURCES_FOLDER, ignore_errors=True)
         self.root.mkdir(parents=True, exist_ok=True)
         write_manifest(self.root, manifest)
-        for folder in (*TABLES, SOURCES_FOLDER):
+        for folder in (*TABLES, *SIDE_TABLES, SOURCES_FOLDER):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
         done = {p.name for p in (self.root / "frames").glob("*.parquet")}
-        for table in TABLES:
+        for table in COMMIT_ORDER:
             for path in (self.root / table).iterdir():
                 if path.name.endswith(ASIDE) or (path.suffix == ".parquet" and path.name not in done):
                     path.unlink()
@@ -85,13 +85,14 @@ class Store:
         files = tuple(f for f in record.files if f.name in set(names))
         shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
-        failed = [n for n in record.failed_files if n in set(names)]
+        failed, transient = ([n for n in f if n in set(names)] for f in (record.failed_files, record.transient_files))
         writer = ShardWriter(self, shard)
         with writer:
             for table in TABLES:
                 rows = pq.read_table(self.path(table, record.name), partitioning=None)
                 writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
+            writer.transient, writer.transient_files = len(transient), transient
             self.discard(record.name)  # before the new one is whole: rows may be computed again, but never be there twice
 
     def writer(self, shard: Shard, facts: str = "") -> ShardWriter:
