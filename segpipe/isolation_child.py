@@ -1,0 +1,74 @@
+"""The child's side of `segpipe.isolation`: `python -m segpipe.isolation_child FD`. It ends with its parent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+from importlib import import_module
+from multiprocessing.connection import Connection
+from typing import Any
+
+from segpipe.errors import SegpipeError, one_line
+from segpipe.isolation import _END, _ERROR, _ITEM, _TICK, alive, receive, send
+
+
+def main(descriptor: int) -> None:
+    """Serve calls until the parent is gone."""
+    for name in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; what ends is for the parent to say
+        signal.signal(name, signal.SIG_IGN)
+    _first_to_go()
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    pipe = Connection(descriptor)
+    alive.beat = lambda: send(pipe, _TICK, None, 0.0)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            _, call, _ = receive(pipe)
+            _serve(pipe, *call)
+
+
+def _serve(pipe: Connection, module: str, name: str, arguments: tuple[Any, ...]) -> None:
+    try:
+        iterator = iter(getattr(import_module(module), name)(*arguments))
+        while True:
+            since = time.perf_counter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                send(pipe, _END, None, time.perf_counter() - since)
+                return
+            send(pipe, _ITEM, item, time.perf_counter() - since)
+    except (BrokenPipeError, ConnectionError):
+        raise
+    except Exception as error:  # noqa: BLE001 - it is raised again on the parent's side
+        send(pipe, _ERROR, _portable(error), 0.0)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, if it survives the journey; else one that says the same."""
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    try:
+        return error if type(pickle.loads(pickle.dumps(error))) is type(error) else SegpipeError(one_line(error))
+    except Exception:  # noqa: BLE001
+        return SegpipeError(one_line(error))
+
+
+def _watch(parent: int) -> None:
+    """End with the parent, however it ends; a call that hangs would never notice."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(0)
+
+
+def _first_to_go() -> None:
+    """When memory runs out, the kernel is to end this process and not the run."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("800")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
