@@ -18,9 +18,11 @@ from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import Frame, FrameBatch, ModelInput, Shard
 from segpipe.overlap import side_by_side
 from segpipe.pipeline import KnownSource, known_of, run_shard
+from segpipe.quality import QualityMeter
 from segpipe.results import FrameResult
 from segpipe.run import load_worker
 from segpipe.sources import VideoFile, discover, open_shard, plan
+from segpipe.sources.decoding import Decoding
 from segpipe.sources.sampling import select
 from segpipe.stages import in_batches, prepare
 from segpipe.store import Store, make_manifest
@@ -110,8 +112,9 @@ def first_frames(job: Job, frames: int) -> Shard:
 
 def _inputs(shard: Shard, job: Job, worker: SegmentationWorker, source: KnownSource) -> tuple[list[ModelInput], tuple[int, int]]:
     found, size = [], (0, 0)
-    frames = open_shard(shard, job.sampling, worker.decode_threads, source.locator)
-    for item in prepare((f for f in frames if isinstance(f, Frame)), worker.segmenter.spec.preprocessing, source.meter):
+    frames = open_shard(shard, job.sampling, Decoding(worker.decode_threads, job.read.max_pixels), source.locator)
+    meter = QualityMeter(source.regions) if job.quality.measure else None
+    for item in prepare((f for f in frames if isinstance(f, Frame)), worker.segmenter.spec.preprocessing, meter):
         if isinstance(item, ModelInput):
             found.append(item)
             size = (item.view.width, item.view.height)
@@ -119,7 +122,7 @@ def _inputs(shard: Shard, job: Job, worker: SegmentationWorker, source: KnownSou
 
 
 def _model(inputs: list[ModelInput], worker: SegmentationWorker, source: KnownSource) -> list[FrameResult]:
-    groups = in_batches(inputs, worker.batch_size)
+    groups = in_batches(inputs, lambda: worker.batch_size)
     run = functools.partial(worker.run, regions=source.regions)
     batches = (FrameBatch(tuple(i for i in g if isinstance(i, ModelInput))) for g in groups)
     return [result for results in side_by_side(run, batches, worker.lanes, worker.enter_lane) for result in results]

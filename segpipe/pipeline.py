@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from segpipe import isolation, stopping
 from segpipe.config import Job
-from segpipe.frames import Frame, FrameFailure, Shard
+from segpipe.frames import FrameFailure, Shard
 from segpipe.overlap import read_ahead, side_by_side
-from segpipe.quality import Judge, QualityMeter
+from segpipe.quality import Judge
+from segpipe.reading import ReadRequest, ShardReader, ShardReaderHere
 from segpipe.regions import Regions
 from segpipe.results import FrameResult
-from segpipe.sources import open_shard
-from segpipe.stages import Clock, in_batches, prepare, segment, timed
+from segpipe.sources.decoding import Decoding
+from segpipe.stages import Clock, bytes_of_group, in_batches, segment
 from segpipe.store import Store
 from segpipe.store.shard_writer import ShardWriter
 from segpipe.store.sources import read_facts
@@ -47,26 +48,40 @@ class ShardReport:
 
 
 def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, on_frames: OnFrames | None = None) -> ShardReport:
-    """Read, segment and write one shard; it is in the dataset whole when this returns, and not at all when it raises."""
+    """Read, segment and write one shard; it is in the dataset whole when this returns, and not at all when it raises. Raises
+    Stopped soon after the run was asked to end."""
+    stopping.check()
     began = time.perf_counter()
-    read, infer, write = Clock(), Clock(), Clock()
+    infer, write = Clock(), Clock()
     source = known_of(shard, job, store)
-    frames = itertools.chain(lead_in(shard, job, worker), open_shard(shard, job.sampling, worker.decode_threads, source.locator))
-    prepared = timed(prepare(frames, worker.segmenter.spec.preprocessing, source.meter), read)
-    ahead = read_ahead(in_batches(prepared, worker.batch_size), depth=worker.lanes)
+    reader = reader_of(shard, job, worker, source)
+    half = worker.max_memory // 2 if worker.max_memory else None
+    groups = in_batches(reader.frames(), lambda: worker.batch_size)
+    ahead = read_ahead(groups, worker.lanes, half, bytes_of_group, reader.cancel)
     with store.writer(shard, source.digest) as writer, contextlib.closing(ahead) as packets:
         tally = Tally(shard, writer, Judge(job.quality, shard.source.kind == "video"), len(worker.segmenter.spec.classes))
-        for results in side_by_side(lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane):
+        for results in side_by_side(
+            lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane, half, bytes_of_group
+        ):
             since = time.perf_counter()
             done, failed = tally.add(results)
             write.add(since)
             if on_frames:
                 on_frames(done, failed)
+            stopping.check()
         since = time.perf_counter()
     write.add(since)  # the commit
-    seconds = (read.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
+    seconds = (reader.seconds, infer.seconds, write.seconds, time.perf_counter() - began)
     name, source_id, pixels = shard.name, shard.source.source_id, tuple(int(n) for n in tally.pixels)
     return ShardReport(name, source_id, writer.frames, writer.failed, *seconds, pixels, tally.placed, tally.usable)
+
+
+def reader_of(shard: Shard, job: Job, worker: SegmentationWorker, source: KnownSource) -> ShardReader | ShardReaderHere:
+    """What reads a shard: a child process, or this one where the job or the system will have it so."""
+    decoding, preprocessing = Decoding(worker.decode_threads, job.read.max_pixels), worker.segmenter.spec.preprocessing
+    metered = source.regions if job.quality.measure else None
+    request = ReadRequest(shard, job.sampling, decoding, preprocessing, source.locator, metered)
+    return ShardReader(request, job.read) if job.read.isolate and isolation.POSSIBLE else ShardReaderHere(request)
 
 
 class Tally:
@@ -99,21 +114,12 @@ class Tally:
         return len(results), failed
 
 
-def lead_in(shard: Shard, job: Job, worker: SegmentationWorker) -> Iterator[Frame | FrameFailure]:
-    """The wanted frame before a video's shard. It is segmented and not written: with it, what is said of the shard's first frame
-    doesn't depend on where the shards are cut."""
-    if shard.before >= 0:
-        one = replace(shard, start=shard.before, stop=shard.before + 1, chosen=(shard.before,))
-        yield from open_shard(one, job.sampling, worker.decode_threads)
-
-
 @dataclass(frozen=True)
 class KnownSource:
     """What a shard needs to know of its source: where its frames are, which pixels count, and the digest of the facts behind."""
 
     locator: Locator
     regions: Regions
-    meter: QualityMeter | None
     digest: str
 
 
@@ -121,5 +127,4 @@ def known_of(shard: Shard, job: Job, store: Store) -> KnownSource:
     """What the dataset's table `sources` and the job say of a shard's source."""
     facts = read_facts(store.root, shard.source.source_id)
     regions = Regions(job.regions, job.ignore_regions, facts.ego if facts is not None else None)
-    meter = QualityMeter(regions) if job.quality.measure else None
-    return KnownSource(Locator(facts), regions, meter, facts.digest() if facts is not None else "")
+    return KnownSource(Locator(facts), regions, facts.digest() if facts is not None else "")

@@ -42,6 +42,9 @@ class Regions:
         self._maps: dict[tuple[int, int], RegionMap] = {}
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Regions], tuple[RegionSettings, tuple[tuple[Point, ...], ...], Mask | None]]:
+        return Regions, (self.settings, self.ignore, self.ego)  # the maps are built anew where it is unpickled
+
     @property
     def names(self) -> tuple[str, ...]:
         """The regions in their order: the whole frame, the built-in ones, one's own (which replace a built-in of that name)."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import cv2
 
@@ -17,8 +16,6 @@ from segpipe.quality import QualityMeter
 from segpipe.regions import NO_REGIONS, Regions
 from segpipe.results import FrameResult
 from segpipe.worker import SegmentationWorker
-
-T = TypeVar("T")
 
 
 @dataclass
@@ -31,20 +28,6 @@ class Clock:
     def add(self, since: float) -> None:
         with self._lock:
             self.seconds += time.perf_counter() - since
-
-
-def timed(items: Iterable[T], clock: Clock) -> Iterator[T]:
-    """Pass items on; the time that each takes to come is added to the clock."""
-    iterator = iter(items)
-    while True:
-        since = time.perf_counter()
-        try:
-            item = next(iterator)
-        except StopIteration:
-            return
-        finally:
-            clock.add(since)
-        yield item
 
 
 def prepare(
@@ -62,13 +45,13 @@ def prepare(
             yield FrameFailure(item.ref, f"can't be brought to the model's size ({one_line(error)})")
 
 
-def in_batches(items: Iterable[ModelInput | FrameFailure], size: int) -> Iterator[list[ModelInput | FrameFailure]]:
-    """Groups of neighbours in their order: at most `size`, inputs of one shape only. Failures travel along."""
+def in_batches(items: Iterable[ModelInput | FrameFailure], size: Callable[[], int]) -> Iterator[list[ModelInput | FrameFailure]]:
+    """Groups of neighbours in their order: at most `size()`, inputs of one shape only. Failures travel along."""
     group: list[ModelInput | FrameFailure] = []
     shape: tuple[int, ...] | None = None
     for item in items:
         other = isinstance(item, ModelInput) and shape is not None and item.pixels.shape != shape
-        if group and (other or len(group) >= size):
+        if group and (other or len(group) >= size()):
             yield group
             group, shape = [], None
         if isinstance(item, ModelInput):
@@ -84,7 +67,30 @@ def segment(
     """Segment a group's inputs; results and failures in the order of the group."""
     since = time.perf_counter()
     inputs = tuple(i for i in group if isinstance(i, ModelInput))
-    results = iter(worker.run(FrameBatch(inputs), regions) if inputs else [])
+    results = iter(_as_memory_allows(inputs, worker, regions) if inputs else [])
     found = [next(results) if isinstance(i, ModelInput) else i for i in group]
     clock.add(since)
     return found
+
+
+def _as_memory_allows(
+    inputs: tuple[ModelInput, ...], worker: SegmentationWorker, regions: Regions
+) -> list[FrameResult | FrameFailure]:
+    """The batch at once, or in halves where the device runs out of memory; a frame that doesn't fit alone fails."""
+    try:
+        return list(worker.run(FrameBatch(inputs), regions))
+    except Exception as error:
+        if not worker.ran_out_of_memory(error):
+            raise
+        said = one_line(error)
+    # Behind the except: the error holds on to the tensors of the call that failed.
+    if len(inputs) == 1:
+        return [FrameFailure(inputs[0].ref, f"the device has too little memory for this frame ({said})", transient=True)]
+    half = len(inputs) // 2
+    worker.shrink(half)
+    return [r for part in (inputs[:half], inputs[half:]) for r in _as_memory_allows(part, worker, regions)]
+
+
+def bytes_of_group(group: list[ModelInput | FrameFailure]) -> int:
+    """Bytes that a group takes on its way: its pixels, and the labels at full size that become of them."""
+    return sum(i.pixels.nbytes + i.view.height * i.view.width for i in group if isinstance(i, ModelInput))

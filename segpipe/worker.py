@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from segpipe.frames import Float32, FrameBatch, ModelInput
 from segpipe.models import Segmenter
 from segpipe.regions import NO_REGIONS, Regions
 from segpipe.results import FrameResult
+from segpipe.units import bytes_of
 from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
 
+log = logging.getLogger(__name__)
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -58,6 +61,9 @@ class SegmentationWorker:
         self.lanes = sizes.lanes or (2 if on_cuda else usable_cores())
         self.batch_size = sizes.batch_size or (8 if on_cuda else 1)
         self.decode_threads = sizes.decode_threads or (min(8, usable_cores()) if on_cuda else 1)
+        self.max_memory = bytes_of(sizes.max_memory) if sizes.max_memory else None
+        self.shrunk_from = 0
+        """The batch size before the device ran out of memory; 0 where it never did."""
         self._own = threading.local()
         self._entered = itertools.count()
 
@@ -70,6 +76,20 @@ class SegmentationWorker:
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
         if self.device.type == "cpu" and len(cores) == self.lanes:
             os.sched_setaffinity(0, {cores[next(self._entered) % len(cores)]})
+
+    def ran_out_of_memory(self, error: BaseException) -> bool:
+        """Whether an error says that the device, or this machine, has no memory left for a batch."""
+        if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            return True
+        return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # the CPU's allocator has no class of its own
+
+    def shrink(self, batch_size: int) -> None:
+        """Take smaller batches from now on; what the failed one left is given back to the device."""
+        self.shrunk_from = self.shrunk_from or self.batch_size
+        self.batch_size = max(1, min(self.batch_size, batch_size))
+        log.info("out of memory on %s: batches of %d from now on", self.device, self.batch_size)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def run(self, batch: FrameBatch, regions: Regions = NO_REGIONS) -> list[FrameResult]:
         """Segment a batch; results stand in the order of its inputs. Labels uint8 [H, W] at each frame's own size.

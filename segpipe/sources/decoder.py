@@ -10,6 +10,7 @@ import numpy as np
 
 from segpipe.errors import is_transient
 from segpipe.frames import FrameFailure, FrameRef, UInt8
+from segpipe.isolation import alive
 from segpipe.sources.packets import PacketIndex, packet_time
 
 
@@ -35,6 +36,7 @@ class Decoder:
         # Counting has to begin where the file does.
         seen = -1 if self.index.by_order else int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
         for packet in self._all_packets() if self.index.by_order else self._packets_from(key):
+            alive()
             try:
                 pictures = self.stream.codec_context.decode(packet)
                 if only_key and packet is not None:

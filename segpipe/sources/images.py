@@ -6,19 +6,23 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from segpipe.errors import SourceError, is_transient
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo, UInt8
+from segpipe.isolation import alive
+from segpipe.sources.decoding import PLAIN, Decoding
 from segpipe.sources.identity import files_digest, image_frame_id, source_info, stamp
 from segpipe.telemetry.locate import NOWHERE, Locator
 
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
 )  # what is wrong with a file stands in its row, not on the terminal
+Image.MAX_IMAGE_PIXELS = None  # `Decoding` has the limit
 
 
 @dataclass(frozen=True)
@@ -29,10 +33,11 @@ class ImageFolder:
     folder: Path
     files: tuple[Path, ...]
     locator: Locator = NOWHERE
+    decoding: Decoding = PLAIN
 
     @classmethod
-    def at(cls, folder: Path, files: Sequence[Path], locator: Locator = NOWHERE) -> ImageFolder:
-        return cls(source_info(folder, "images"), folder, tuple(files), locator)
+    def at(cls, folder: Path, files: Sequence[Path], locator: Locator = NOWHERE, decoding: Decoding = PLAIN) -> ImageFolder:
+        return cls(source_info(folder, "images"), folder, tuple(files), locator, decoding)
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Shards of the files, in order of name."""
@@ -40,34 +45,43 @@ class ImageFolder:
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """Decode a shard's images; one that can't be read is a FrameFailure, never an exception."""
-        paths = [self.folder / file.name for file in shard.files]
-        for path, place in zip(paths, self.locator.of_images(paths), strict=True):
-            ref = FrameRef(
-                image_frame_id(self.info.source_id, path.name), self.info.source_id, str(path), None, None,
-                place.time_us, place.time_source, place.position,
-            )  # fmt: skip
+        for file, ref in list(zip(shard.files, self.refs(shard), strict=True))[self.decoding.skip :]:
+            alive()
             try:
-                yield Frame(ref, read_image(path))
+                yield Frame(ref, read_image(self.folder / file.name, self.decoding))
             except SourceError as error:
                 yield FrameFailure(ref, str(error), error.transient)
 
+    def refs(self, shard: Shard) -> list[FrameRef]:
+        """What each image of a shard is, in order."""
+        paths = [self.folder / file.name for file in shard.files]
+        return [
+            FrameRef(
+                image_frame_id(self.info.source_id, path.name), self.info.source_id, str(path), None, None,
+                place.time_us, place.time_source, place.position,
+            )
+            for path, place in zip(paths, self.locator.of_images(paths), strict=True)
+        ]  # fmt: skip
 
-def read_image(path: Path) -> UInt8:
+
+def read_image(path: Path, decoding: Decoding = PLAIN) -> UInt8:
     """Decode JPEG, PNG, WebP, TIFF or BMP to upright RGB, uint8 [H, W, 3].
 
     EXIF orientation is applied, 16-bit samples keep their upper byte, CMYK and palettes are converted, transparency is
-    dropped. Of a file with several pictures the first is taken. Raises SourceError where the file can't be read whole.
+    dropped. Of a file with several pictures the first is taken. Raises SourceError where the file can't be read whole, and
+    before it is decoded where it is too large.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if not path.is_file() and path.exists():  # a pipe or a device would be waited for without end
+                raise SourceError("isn't a regular file")
             with Image.open(path) as image:
+                decoding.check(*image.size)
                 image.load()
                 return _upright_rgb(image)
     except UnidentifiedImageError:
-        return _read_with_opencv(path)
-    except Image.DecompressionBombError as error:
-        raise SourceError(f"too large to decode safely ({error})") from None
+        return _read_with_opencv(path, decoding)
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise nearly anything
@@ -78,20 +92,35 @@ def _upright_rgb(image: Image.Image) -> UInt8:
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I;16") or turned.mode == "I":
         # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = (np.asarray(turned).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        grey = (np.asarray(turned) >> 8).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
     if turned.mode == "F":
         raise SourceError("holds floating-point samples, which have no defined range as a picture")
     return np.array(turned.convert("RGB"))
 
 
-def _read_with_opencv(path: Path) -> UInt8:
-    """What Pillow doesn't know (16-bit RGB TIFF among it), OpenCV may."""
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+def _read_with_opencv(path: Path, decoding: Decoding) -> UInt8:
+    """A TIFF of samples that Pillow doesn't know (16-bit RGB among them)."""
+    with path.open("rb") as file:
+        magic = file.read(8)
+        if not magic.startswith((b"II*\0", b"MM\0*")):
+            raise SourceError("can't be read as an image (" + ("no known format" if magic else "the file is empty") + ")")
+        decoding.check(*_tiff_size(file, magic))
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise SourceError("can't be read as an image (" + ("no known format" if data.size else "the file is empty") + ")")
+        raise SourceError("can't be read as an image (a TIFF that no decoder here knows)")
     return np.asarray(image, np.uint8)
+
+
+def _tiff_size(file: IO[bytes], magic: bytes) -> tuple[int, int]:
+    """Width and height of a TIFF's first picture, out of its tags."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(magic)
+        file.seek(tags.next)
+        tags.load(file)
+        return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+    except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise nearly anything
+        raise SourceError(f"can't be read as an image (its tags are damaged: {error or type(error).__name__})") from None
 
 
 def image_shards(info: SourceInfo, files: tuple[FileStamp, ...], frames_per_shard: int) -> list[Shard]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segpipe.errors import SourceError, is_transient
+from segpipe.isolation import alive
+from segpipe.sources.decoding import MAX_PIXELS, Decoding
 
 logging.getLogger("libav").setLevel(logging.CRITICAL)  # what FFmpeg has to say of a bad file stands in the error
 
@@ -53,22 +56,25 @@ class PacketIndex:
         return np.unique(place[shown])
 
 
-def packet_index(path: Path) -> PacketIndex:
-    """Read a video's packet index, from memory where the file is unchanged. Raises SourceError."""
+def packet_index(path: Path, max_pixels: int = MAX_PIXELS) -> PacketIndex:
+    """Read a video's packet index, from memory where the file is unchanged. Raises SourceError, also for pictures
+    that are too large."""
     try:
         status = path.stat()
     except OSError as error:
         raise SourceError(f"can't be read ({error.strerror})", is_transient(error)) from None
+    if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be waited for without end
+        raise SourceError("isn't a regular file")
     if status.st_size == 0:
         raise SourceError("the file is empty")
-    return _index(path, status.st_size, status.st_mtime_ns)
+    return _index(path, status.st_size, status.st_mtime_ns, max_pixels)
 
 
 @functools.lru_cache(maxsize=64)
-def _index(path: Path, size_bytes: int, mtime_ns: int) -> PacketIndex:
+def _index(path: Path, size_bytes: int, mtime_ns: int, max_pixels: int) -> PacketIndex:
     try:
         with open_container(path) as container:
-            return _read(container, size_bytes)
+            return _read(container, size_bytes, Decoding(max_pixels=max_pixels))
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes FFmpeg's binding raise nearly anything
@@ -89,19 +95,28 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
     raise SourceError(f"holds no video stream (streams: {kinds})")
 
 
+def limit(stream: av.VideoStream, decoding: Decoding) -> None:
+    """Set a stream's decoder up, before it is opened: its threads, and the size of pictures that it refuses to decode."""
+    stream.codec_context.thread_count = decoding.threads
+    stream.codec_context.thread_type = "AUTO"
+    stream.codec_context.options = {"max_pixels": str(decoding.max_pixels)}
+
+
 def packet_time(packet: av.Packet[Any], untimed: bool) -> int | None:
     """The presentation time of a packet, or its place in the file where presentation times don't exist."""
     return packet.dts if untimed or packet.pts is None else packet.pts
 
 
-def _read(container: av.container.InputContainer, size_bytes: int) -> PacketIndex:
+def _read(container: av.container.InputContainer, size_bytes: int, decoding: Decoding) -> PacketIndex:
     stream = video_stream(container)
     if stream.codec_context is None:
         raise SourceError("is coded in a way that no decoder here knows")
+    decoding.check(stream.codec_context.width, stream.codec_context.height)
     shown, keys = [], []
     stopped, avi = "", container.format.name == "avi"
     try:
         for packet in container.demux(stream):
+            alive()
             pts = packet_time(packet, avi)
             if pts is None or packet.size == 0:
                 continue
@@ -117,6 +132,7 @@ def _read(container: av.container.InputContainer, size_bytes: int) -> PacketInde
     pts_array = np.sort(np.array(shown, np.int64))
     by_order = avi and len(keys) < len(shown)
     if by_order:
+        limit(stream, decoding)
         pts_array, key_array, stopped = _count_pictures(container, stream, pts_array)
     pts_array = pts_array[pts_array >= key_array[0, 0]]
     if not len(pts_array):
@@ -143,6 +159,7 @@ def _count_pictures(
     container.seek(0)
     keys = []
     for packet in container.demux(stream):
+        alive()
         try:
             keys += [picture.key_frame for picture in stream.codec_context.decode(packet if packet.size else None)]
         except av.error.FFmpegError:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from segpipe.config import Sampling
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
 from segpipe.sources.decoder import Decoder, upright_rgb
+from segpipe.sources.decoding import PLAIN, Decoding
 from segpipe.sources.identity import source_info, stamp, video_frame_id
-from segpipe.sources.packets import PacketIndex, open_container, packet_index
+from segpipe.sources.packets import PacketIndex, limit, open_container, packet_index
 from segpipe.sources.sampling import select
 from segpipe.telemetry.locate import NOWHERE, Locator
 from segpipe.telemetry.photos import Place
@@ -33,13 +34,14 @@ class VideoFile:
     stamp: FileStamp
     index: PacketIndex
     sampling: Sampling
-    decode_threads: int = 1
+    decoding: Decoding = PLAIN
     locator: Locator = NOWHERE
 
     @classmethod
-    def at(cls, path: Path, sampling: Sampling, decode_threads: int = 1, locator: Locator = NOWHERE) -> VideoFile:
+    def at(cls, path: Path, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE) -> VideoFile:
         before = stamp(path)  # before the index: what a copy adds while we read makes another stamp next time
-        return cls(source_info(path, "video"), path, before, packet_index(path), sampling, decode_threads, locator)
+        index = packet_index(path, decoding.max_pixels)
+        return cls(source_info(path, "video"), path, before, index, sampling, decoding, locator)
 
     def shards(self, frames_per_shard: int) -> list[Shard]:
         """Ranges of the packet index that begin on key frames and hold about `frames_per_shard` wanted frames. Raises
@@ -73,18 +75,25 @@ class VideoFile:
 
     def frames(self, shard: Shard) -> Iterator[Frame | FrameFailure]:
         """The wanted frames of a shard in the order of time; one that the decoder didn't give is a FrameFailure."""
-        wanted = np.array(shard.chosen, np.int64) if shard.chosen else select(self.index, self.sampling)
-        wanted = wanted[(wanted >= shard.start) & (wanted < min(shard.stop, len(self.index.pts)))]
+        wanted = self._of(shard)[self.decoding.skip :]
         if not len(wanted):  # the file has become shorter since
             return
         refs = self._refs(wanted)
         with open_container(self.path) as container:
             stream = container.streams[self.index.stream]
             assert isinstance(stream, av.VideoStream)
-            stream.codec_context.thread_count = self.decode_threads
-            stream.codec_context.thread_type = "AUTO"
+            limit(stream, self.decoding)
             for run in self._runs(wanted):
                 yield from self._decode_run(container, stream, run, refs)
+
+    def _of(self, shard: Shard) -> NDArray[np.int64]:
+        """Positions of a shard's wanted frames."""
+        wanted = np.array(shard.chosen, np.int64) if shard.chosen else select(self.index, self.sampling)
+        return wanted[(wanted >= shard.start) & (wanted < min(shard.stop, len(self.index.pts)))]
+
+    def refs(self, shard: Shard) -> list[FrameRef]:
+        """What each wanted frame of a shard is, in the order of time."""
+        return list(self._refs(self._of(shard)).values())
 
     def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""

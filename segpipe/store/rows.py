@@ -37,6 +37,7 @@ class RowBuffer:
     values: list[np.ndarray] = field(default_factory=list)
     lengths: list[np.ndarray] = field(default_factory=list)
     places: PlaceDigest = field(default_factory=lambda: PlaceDigest())
+    mask_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -72,6 +73,7 @@ class RowBuffer:
         self.mask_keys.append(_keys(result.ref) | {"height": height, "width": width})
         self.values.append(values)
         self.lengths.append(lengths)
+        self.mask_bytes += values.nbytes + lengths.nbytes
 
     def _stats(self, result: FrameResult) -> dict[str, Any]:
         """The columns of a frame's class statistics: arrays over its regions and classes that are present."""
@@ -107,6 +109,7 @@ class RowBuffer:
         }
         for rows in (self.frames, self.stats, self.mask_keys, self.values, self.lengths):
             rows.clear()
+        self.mask_bytes = 0
         return found
 
     def _stats_table(self) -> pa.Table:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 64
 """Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
+BYTES_AT_ONCE = 64 * 2**20
+"""The same in bytes of masks: noise in a large picture makes a run of every pixel."""
 _DICTIONARY = ["source_id", "region", "class_name", "status", "error", "uri", "timestamp_source", "position_source"]
 NO_VERDICT = Verdict(None, True)
 
@@ -73,7 +75,7 @@ class ShardWriter:
         else:
             self.buffer.add(item, verdict)
         self.frames += 1
-        if len(self.buffer) >= ROWS_AT_ONCE:
+        if len(self.buffer) >= ROWS_AT_ONCE or self.buffer.mask_bytes >= BYTES_AT_ONCE:
             self._flush()
 
     def copy(self, table: str, rows: pa.Table) -> None:

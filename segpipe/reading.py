@@ -1,0 +1,158 @@
+"""A shard's frames made ready for the network, in a child process: a crash inside a codec costs the frame, not the run.
+
+After a crash the reading goes on in a new child behind the last frame that came. Where it crashes again without a frame, that
+frame is a failure, and after each further crash twice as many are given up: a damaged group of pictures costs a few restarts,
+however long it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from segpipe import isolation
+from segpipe.config import ReadSettings, Sampling
+from segpipe.frames import Frame, FrameFailure, FrameRef, ModelInput, Shard
+from segpipe.models.preprocess import Preprocessing
+from segpipe.quality import QualityMeter
+from segpipe.regions import Regions
+from segpipe.sources import open_shard, refs_of, shards_of_video, unreadable_shard
+from segpipe.sources.decoding import PLAIN, Decoding
+from segpipe.sources.identity import source_info
+from segpipe.stages import prepare
+from segpipe.telemetry.locate import NOWHERE, Locator
+
+log = logging.getLogger(__name__)
+Input = ModelInput | FrameFailure
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """All that reading a shard takes: it travels to the child whole."""
+
+    shard: Shard
+    sampling: Sampling
+    decoding: Decoding
+    preprocessing: Preprocessing
+    locator: Locator = NOWHERE
+    metered: Regions | None = None
+
+
+def read_shard(request: ReadRequest) -> Iterator[Input]:
+    """A shard's frames at the network's size, in order. First comes the wanted frame before a video's shard: it is segmented and
+    not written, so that what is said of the shard's first frame doesn't depend on where the shards are cut."""
+    shard, meter = request.shard, None if request.metered is None else QualityMeter(request.metered)
+    if shard.before >= 0 and not request.decoding.skip:
+        one = replace(shard, start=shard.before, stop=shard.before + 1, chosen=(shard.before,))
+        yield from prepare(open_shard(one, request.sampling, request.decoding), request.preprocessing)
+    frames: Iterator[Frame | FrameFailure] = open_shard(shard, request.sampling, request.decoding, request.locator)
+    yield from prepare(frames, request.preprocessing, meter)
+
+
+def request_refs(request: ReadRequest) -> list[FrameRef]:
+    """What each wanted frame is. Runs in the child, which has the index at hand."""
+    return refs_of(request.shard, request.sampling, request.decoding, request.locator)
+
+
+class ShardReader:
+    """Reads one shard; `seconds` are those that the reading itself took. `cancel` may be called from any thread."""
+
+    def __init__(self, request: ReadRequest, settings: ReadSettings) -> None:
+        self.request, self.settings = request, settings
+        self.seconds = 0.0
+        self.done, self.led = 0, request.shard.before < 0
+        """Frames of the shard that came, and whether the one before it has come or isn't needed."""
+        self._cancelled = threading.Event()
+        self._given_up = 0
+        """Frames given up at the last crash: they double while nothing comes."""
+
+    def cancel(self) -> None:
+        """Let `frames` end soon, wherever it waits."""
+        self._cancelled.set()
+
+    def frames(self) -> Iterator[Input]:
+        """The shard's inputs and failures in order. Raises ChildLost where not even the frames' names can be had."""
+        again = True
+        while True:
+            came = False
+            try:
+                for item in self._stream():
+                    came, self._given_up = True, 0
+                    self._passed(item)
+                    yield item
+                return
+            except isolation.ChildLost as lost:
+                log.debug("%s: %s after %d frames", self.request.shard.name, lost, self.done)
+                if came or again:  # once more: the machine may have been short of something
+                    again = False
+                    continue
+                yield from self._give_up(str(lost))
+                if self.done >= self.request.shard.frame_count:
+                    return
+
+    def _stream(self) -> Iterator[Input]:
+        request = replace(self.request, decoding=replace(self.request.decoding, skip=self.done))
+        if self.led:
+            request = replace(request, shard=replace(request.shard, before=-1))
+        return isolation.stream(
+            read_shard, request, timeout_s=self.settings.timeout_s, cancelled=self._cancelled.is_set, on_busy=self._busy
+        )
+
+    def _busy(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def _passed(self, item: Input) -> None:
+        if self.led or item.ref.frame_index != self.request.shard.before:
+            self.done += 1
+        self.led = True
+
+    def _give_up(self, why: str) -> list[Input]:
+        """The next frames as failures; the first to go is the frame before the shard, which has no row here."""
+        if not self.led:
+            self.led = True
+            return []
+        self._given_up = max(1, 2 * self._given_up)
+        refs = isolation.call(request_refs, self.request, timeout_s=self.settings.timeout_s)
+        failures: list[Input] = [FrameFailure(ref, why, transient=True) for ref in refs[self.done :][: self._given_up]]
+        self.done = len(refs) if not failures else self.done + len(failures)
+        return failures
+
+
+class ShardReaderHere:
+    """The same in this process: a crash of a codec ends it."""
+
+    def __init__(self, request: ReadRequest) -> None:
+        self.request, self.seconds = request, 0.0
+
+    def cancel(self) -> None:
+        """Nothing waits here."""
+
+    def frames(self) -> Iterator[Input]:
+        """The shard's inputs and failures in order."""
+        items = read_shard(self.request)
+        while True:
+            since = time.perf_counter()
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += time.perf_counter() - since
+            yield item
+
+
+def plan_in_child(settings: ReadSettings) -> Callable[[Path, Sampling, int, Locator, Decoding], list[Shard]]:
+    """`shards_of_video` in a child process; a video that crashes the reader, or makes it hang, is a failed row as any other."""
+
+    def shards(path: Path, sampling: Sampling, size: int, locator: Locator = NOWHERE, decoding: Decoding = PLAIN) -> list[Shard]:
+        try:
+            found = isolation.call(shards_of_video, path, sampling, size, locator, decoding, timeout_s=settings.timeout_s)
+        except isolation.ChildLost as lost:
+            return [unreadable_shard(source_info(path, "video"), path, str(lost), transient=True)]
+        return list(found)
+
+    return shards
