@@ -53,13 +53,16 @@ def identity(url: str) -> str:
 def with_environment(text: str) -> str:
     """A URL with each ${NAME} replaced by that variable of the environment; paths are left alone. Raises ConfigError where one
     isn't set."""
-    if "://" not in text:
-        return text
+    return filled(text, text) if "://" in text else text
+
+
+def filled(part: str, url: str) -> str:
+    """A part of a URL with each ${NAME} replaced; raises as `with_environment`. Split first: a secret may hold any character."""
 
     def value(found: re.Match[str]) -> str:
         name = found.group(1)
         if name not in os.environ:
-            raise ConfigError(f"{redact(text)}: the environment has no variable {name}; set it, or write the URL out")
+            raise ConfigError(f"{redact(url)}: the environment has no variable {name}; set it, or write the URL out")
         return os.environ[name]
 
-    return _VARIABLE.sub(value, text)
+    return _VARIABLE.sub(value, part)
