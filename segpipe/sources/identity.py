@@ -33,6 +33,11 @@ def video_frame_id(source_id: str, frame_index: int) -> str:
     return f"{source_id}:{frame_index:08d}"
 
 
+def stream_frame_id(source_id: str, utc_us: int) -> str:
+    """A stream's frame is known by its UTC time in microseconds since 1970, which no two of them share."""
+    return f"{source_id}:{utc_us:016d}"
+
+
 def image_frame_id(source_id: str, name: str) -> str:
     """An image is known by its file name in its folder: its place in a listing would change as the folder grows."""
     return f"{source_id}:{printable_text(name)}"

@@ -1,0 +1,184 @@
+"""One connection to a stream: from opening it to the pictures it gives, with the moments at which they came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import av
+
+from segpipe.config import StreamSettings
+from segpipe.errors import SourceError
+from segpipe.secrets import redact
+from segpipe.sources.decoding import Decoding
+from segpipe.sources.packets import video_stream
+from segpipe.sources.streams import Stream, opening
+from segpipe.sources.timeline import GapKind, SteadyClock
+
+_HELD_S, _HELD_PACKETS = 5.0, 4096
+"""At most so much is held back at a connection's beginning."""
+_NO_KEY = 500
+"""A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
+_OF_NO_TIME = frozenset({"mpjpeg", "mjpeg"})
+"""Formats without times of their own: what FFmpeg gives is a guess."""
+
+
+class Lost(Exception):
+    """A connection that failed or ended, in words that hold no secret. `permanent`: it will not do better at another time."""
+
+    def __init__(self, kind: GapKind, message: str, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.kind, self.permanent = kind, permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, or why there is none, with its media time in seconds and its arrival (UTC, microseconds)."""
+
+    frame: av.VideoFrame | None
+    media_s: float
+    arrival_us: int
+    error: str = ""
+
+
+class Connection:
+    """An open stream. Raises Lost wherever it ends before its time."""
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, timeout_s: float) -> None:
+        self.container, self.stream, self.timeout_s = container, stream, timeout_s
+        self.finite = (container.duration or 0) > 0
+        self.timed = container.format.name not in _OF_NO_TIME
+        codec = stream.codec_context.codec
+        self.all_key = bool(codec.intra_only) or codec.name == "wrapped_avframe"  # a device's bare pictures aren't marked
+        rate = stream.average_rate or stream.guessed_rate
+        self.step_s = 1.0 / float(rate) if rate else 0.04
+        self._last_s: float | None = None
+        self._known_s = self.step_s
+        self._offset_us: float | None = None
+
+    @classmethod
+    def open(cls, stream: Stream, settings: StreamSettings, decoding: Decoding, only_key: bool = False) -> Connection:
+        """Connect. Raises Lost."""
+        how = opening(stream.address, settings.transport)
+        try:
+            container = av.open(
+                how.file, format=how.format, options=how.options, timeout=settings.timeout_s, metadata_errors="replace"
+            )
+        except Exception as error:  # noqa: BLE001 - FFmpeg's binding raises nearly anything, with the address in it
+            lost = _lost(error, settings.timeout_s)
+        else:
+            try:
+                return cls._checked(container, settings, decoding, only_key)
+            except SourceError as error:
+                container.close()
+                lost = Lost("lost", str(error), permanent=True)
+        raise lost
+
+    @classmethod
+    def _checked(
+        cls, container: av.container.InputContainer, settings: StreamSettings, decoding: Decoding, only_key: bool
+    ) -> Connection:
+        video = video_stream(container)
+        if video.codec_context is None:
+            raise SourceError("is coded in a way that no decoder here knows")
+        decoding.check(video.codec_context.width, video.codec_context.height)
+        video.codec_context.thread_count = decoding.threads
+        video.codec_context.thread_type = "SLICE"  # threads by frames would keep pictures back
+        if only_key:
+            video.codec_context.skip_frame = "NONKEY"
+        return cls(container, video, settings.timeout_s)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.container.close()
+
+    def pictures(self, clock: SteadyClock, hold: bool) -> Iterator[Picture]:
+        """Pictures in the order of time, from the first key frame on.
+
+        With `hold` the first packets are held back until they come at the camera's pace: what the server or FFmpeg itself had kept
+        comes at once, and the packet with the least delay tells when all of them were there (`begin_us`).
+        """
+        skipped = -1 if self.all_key else 0
+        for packet, arrival_us in self._held(clock) if hold and self.timed else self._packets(clock):
+            if 0 <= skipped < _NO_KEY and packet.size and not packet.is_keyframe:
+                skipped += 1
+                continue
+            skipped = -1
+            yield from self._decoded(packet, arrival_us)
+
+    def begin_us(self, first: Picture) -> int:
+        """UTC in microseconds at which a connection's first picture was there."""
+        return first.arrival_us if self._offset_us is None else round(self._offset_us + first.media_s * 1e6)
+
+    def _decoded(self, packet: av.Packet[Any], arrival_us: int) -> list[Picture]:
+        try:
+            frames = self.stream.codec_context.decode(packet if packet.size else None)
+        except av.error.FFmpegError as error:
+            media_s = self._media_s(packet.pts if packet.pts is not None else packet.dts, arrival_us)
+            return [Picture(None, media_s, arrival_us, f"the decoder gave no picture for this frame ({error.strerror})")]
+        return [Picture(f, self._media_s(f.pts if f.pts is not None else f.dts, arrival_us), arrival_us) for f in frames]
+
+    def _media_s(self, pts: int | None, arrival_us: int) -> float:
+        """Media time in seconds; a stream without times has those of its arrival."""
+        if not self.timed or self.stream.time_base is None:
+            return arrival_us / 1e6
+        if pts is not None:
+            self._last_s = float(pts * self.stream.time_base)
+        elif self._last_s is not None:
+            self._last_s += self.step_s
+        else:  # RTSP's first packet comes before the server has told its clock: the next one is a step later
+            self._last_s = self._known_s - self.step_s
+        return self._last_s
+
+    def _held(self, clock: SteadyClock) -> Iterator[tuple[av.Packet[Any], int]]:
+        packets = self._packets(clock)
+        held: list[tuple[av.Packet[Any], int]] = []
+        since = time.monotonic()
+        for packet, arrival_us in packets:
+            paced = bool(held) and arrival_us - held[-1][1] > 0.5e6 * self.step_s
+            held.append((packet, arrival_us))
+            if paced or len(held) >= _HELD_PACKETS or time.monotonic() - since > _HELD_S:
+                break
+        base = self.stream.time_base
+        known = [(float(p.pts * base), a) for p, a in held if p.pts is not None and base is not None]
+        if known:
+            self._known_s = known[0][0]
+            self._offset_us = min(a - media_s * 1e6 for media_s, a in known)
+        yield from held
+        held.clear()
+        yield from packets
+
+    def _packets(self, clock: SteadyClock) -> Iterator[tuple[av.Packet[Any], int]]:
+        """Packets with their arrivals (UTC, microseconds); the empty one at the end of a file drains the decoder."""
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size or self.finite:
+                    yield packet, clock.now_us()
+            return
+        except Exception as error:  # noqa: BLE001
+            lost = _lost(error, self.timeout_s)
+        raise lost
+
+
+def _lost(error: Exception, timeout_s: float) -> Lost:
+    """An error of FFmpeg's in words that hold no secret: its own text ends with the address."""
+    said = redact(str(getattr(error, "strerror", None) or type(error).__name__))
+    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+        code = 401 if isinstance(error, av.error.HTTPUnauthorizedError) else 403
+        return Lost("lost", f"the server refuses access ({code}); check the user and the password in the address", permanent=True)
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return Lost("lost", "the server has nothing under this path (404); check the address", permanent=True)
+    if isinstance(error, (av.error.ExitError, TimeoutError)):
+        return Lost("stall", f"nothing came for {timeout_s:g} s")
+    if isinstance(error, FileNotFoundError):
+        return Lost("lost", "there is no such device or file here", permanent=True)
+    permanent = (
+        av.error.HTTPBadRequestError, av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.InvalidDataError,
+        PermissionError, IsADirectoryError, ValueError,
+    )  # fmt: skip
+    return Lost("lost", said, permanent=isinstance(error, permanent))

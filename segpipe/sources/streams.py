@@ -1,0 +1,74 @@
+"""Live streams by their addresses: which texts name one, what it is called, and how FFmpeg is to open it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+
+from segpipe.errors import ConfigError, SourceError
+from segpipe.frames import SourceInfo
+from segpipe.secrets import HIDDEN, identity, is_url, shown, with_environment
+from segpipe.text import printable_text
+
+PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "tcp", "srt")
+_DEVICE = "device:"
+_VIDEO_DEVICE = re.compile(r"/dev/video\d+")
+_INPUT = re.compile(r"([a-z0-9_]+):(.+)", re.DOTALL)
+_ADDRESS = re.compile(r"(rtsps?)://", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream of a job: its public identity, and its address as it was given, secrets included."""
+
+    info: SourceInfo
+    address: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What FFmpeg is given to open a stream."""
+
+    file: str = field(repr=False)
+    format: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def is_stream(text: str) -> bool:
+    """Whether an input names a stream: a URL, `device:NAME`, `device:FORMAT:NAME` or `/dev/videoN`."""
+    if is_url(text):
+        return not text.lower().startswith("file:")
+    return text.startswith(_DEVICE) or _VIDEO_DEVICE.fullmatch(text) is not None
+
+
+def stream_of(text: str) -> Stream:
+    """The stream that an input names, `${NAME}` in it replaced from the environment. Raises ConfigError for an address that can't
+    be one, SourceError for a protocol that isn't known."""
+    address = with_environment(text.strip())
+    said = printable_text(shown(address))
+    if is_url(address):
+        protocol = address.partition("://")[0].lower()
+        if protocol not in PROTOCOLS:
+            raise SourceError(f"{said}: {protocol} is no protocol of a stream; known are {', '.join(PROTOCOLS)}")
+    elif not address.removeprefix(_DEVICE).strip():
+        raise ConfigError(f"{said}: give a device as device:/dev/video0, or as device:FORMAT:NAME")
+    try:
+        digest = hashlib.blake2b(identity(address).encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
+    except ValueError as error:  # a port that is no number, a bracket that isn't closed
+        raise ConfigError(f"{said}: not a valid address ({error})") from None
+    # From what may be shown: a password that isn't escaped well must not become part of a name.
+    place = said.partition("://")[2].removeprefix(f"{HIDDEN}@").partition("?")[0] if "://" in said else said.removeprefix(_DEVICE)
+    slug = re.sub(r"[^A-Za-z0-9_]+", "-", place).strip("-")[:40] or "stream"
+    return Stream(SourceInfo(f"{slug}-{digest}", "stream", said), address)
+
+
+def opening(address: str, transport: str) -> Opening:
+    """How to open an address. RTSP begins with the first key frame: guessing the frame rate first would take seconds."""
+    if _ADDRESS.match(address):
+        return Opening(address, None, {"rtsp_transport": transport, "fpsprobesize": "0", "analyzeduration": "1000000"})
+    if is_url(address):
+        return Opening(address, None, {"analyzeduration": "2000000"})
+    name = address.removeprefix(_DEVICE)
+    kind = _INPUT.fullmatch(name)
+    return Opening(kind[2], kind[1]) if kind else Opening(name, "v4l2")

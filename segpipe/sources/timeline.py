@@ -1,0 +1,165 @@
+"""When a stream's frames were there: one line of time over all its connections, and the gaps in it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Literal
+
+GapKind = Literal["connect", "lost", "stall", "jump", "crash", "lag", "not running"]
+GAP_S = 1.0
+"""A pause is a gap from here on, or from three times the usual step between frames where that is more."""
+_EARLY_S = 0.5
+"""So much a frame may be ahead of the clock before the stream's own time is mistrusted."""
+_DRIFT_S = 2.0
+_LOOK_S = 30.0
+"""When all frames of so many seconds came later than their times say by more than the drift, times are set anew."""
+_SAME_CLOCK_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time without frames. UTC in microseconds and seconds of the run; `closed` is False while it lasts, and `stop_us` is then
+    where it has come to."""
+
+    kind: GapKind
+    start_us: int
+    stop_us: int
+    start_pts_s: float | None = None
+    stop_pts_s: float | None = None
+    attempts: int = 0
+    reason: str = ""
+    frames_dropped: int | None = None
+    closed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A frame's place: seconds of the run, UTC in microseconds, and the gap that ends with it."""
+
+    pts_s: float
+    utc_us: int
+    gap: Gap | None = None
+
+
+class SteadyClock:
+    """UTC that never goes back and never jumps by itself: the system's clock when it was last looked at, and the seconds since."""
+
+    def __init__(self, not_before_us: int = 0) -> None:
+        self._base_us, self._base_s = 0, time.monotonic()
+        self._base_us = max(time.time_ns() // 1000, not_before_us)
+
+    def now_us(self) -> int:
+        """Microseconds since 1970."""
+        return self.at(time.monotonic())
+
+    def at(self, monotonic_s: float) -> int:
+        """The UTC of a moment of `time.monotonic`."""
+        return self._base_us + round((monotonic_s - self._base_s) * 1e6)
+
+    def look(self) -> None:
+        """Follow the system's clock where it has been set forward; where it was set back, time goes on as it was."""
+        now_s = time.monotonic()
+        self._base_us, self._base_s = max(time.time_ns() // 1000, self.at(now_s)), now_s
+
+
+class Timeline:
+    """Places frames by their media time (seconds, a connection's own) and their arrival (UTC, microseconds).
+
+    `pts_s` runs on over connections and over jumps of the stream's own time; UTC follows it from the first frame on, and is set
+    anew where the two drift apart. With `pace` "media" the media's own time decides, however fast the frames come.
+    """
+
+    def __init__(self, begin_us: int, pace: Literal["arrival", "media"] = "arrival") -> None:
+        self.begin_us, self.pace = begin_us, pace
+        self.pts_s, self.utc_us, self.arrival_us, self.media_s = -math.inf, begin_us, begin_us, 0.0
+        self.step_s = 0.04
+        self.shift_s = self.anchor_us = 0.0
+        self.open: Gap | None = Gap("connect", begin_us, begin_us, closed=False)
+        self.started = False
+        self._look_from_us, self._latest_us = 0, math.inf
+
+    @property
+    def longest_step_s(self) -> float:
+        """From here on a pause is a gap."""
+        return max(GAP_S, 3.0 * self.step_s)
+
+    def lost(self, kind: GapKind, reason: str, now_us: int, attempts: int = 0) -> Gap:
+        """No frames come any more; called again, the gap goes on. Gives the gap as it is."""
+        if self.open is None:
+            self.open = Gap(kind, self.utc_us, self.utc_us, self.pts_s, closed=False, reason=reason)
+        gap = self.open
+        stop_us = max(gap.stop_us, self.utc_us + max(0, now_us - self.arrival_us))
+        self.open = replace(gap, stop_us=stop_us, reason=reason or gap.reason, attempts=max(attempts, gap.attempts))
+        return self.open
+
+    def resume(self, kind: GapKind, reason: str, pts_s: float) -> None:
+        """Go on where an earlier reader of the same run went away: its last frame was at `begin_us` and `pts_s`."""
+        self.started, self.pts_s, self.media_s = True, pts_s, math.inf
+        self.anchor_us = self.begin_us - pts_s * 1e6
+        self.open = Gap(kind, self.begin_us, self.begin_us, pts_s, reason=reason, closed=False)
+
+    def connected(self, media_s: float, arrival_us: int, attempts: int = 1) -> None:
+        """A connection's first frame has this media time, and was there at `arrival_us`."""
+        if self.open is not None:
+            self.open = replace(self.open, attempts=max(attempts, self.open.attempts))
+        if not self.started:
+            self.anchor_us, self.shift_s = float(max(arrival_us, self.begin_us)), -media_s
+            return
+        went_on = self.pace == "media" and 0 < media_s - self.media_s <= _SAME_CLOCK_S
+        if not went_on:
+            elapsed_s = (arrival_us - self.arrival_us) / 1e6
+            by_clock = (arrival_us - self.anchor_us) / 1e6 if self.pace == "arrival" else self.pts_s + elapsed_s
+            self.shift_s = max(by_clock, self.pts_s + self.step_s) - media_s
+        self._look_from_us = 0
+
+    def place(self, media_s: float, arrival_us: int) -> Moment:
+        """The next frame's place."""
+        pts_s = media_s + self.shift_s
+        if self.started:
+            pts_s = self._mistrust(pts_s, media_s, arrival_us)
+        pts_s = max(pts_s, self.pts_s + 1e-6) if self.started else 0.0
+        utc_us = max(round(self.anchor_us + pts_s * 1e6), self.utc_us + 1 if self.started else self.begin_us)
+        if self.pace == "arrival":
+            utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
+        gap = self._gap(pts_s, utc_us, arrival_us)
+        step_s = pts_s - self.pts_s
+        if self.started and gap is None:
+            self.step_s += 0.1 * (min(step_s, 60.0) - self.step_s)
+        self.started, self.pts_s, self.utc_us, self.arrival_us, self.media_s = True, pts_s, utc_us, arrival_us, media_s
+        return Moment(pts_s, utc_us, gap)
+
+    def _mistrust(self, pts_s: float, media_s: float, arrival_us: int) -> float:
+        """The stream's own time went back, or ahead of the clock by a jump: it goes on from the frame before instead."""
+        back = pts_s < self.pts_s - self.step_s
+        ahead_s = (self.anchor_us + pts_s * 1e6 - arrival_us) / 1e6
+        jumped = self.pace == "arrival" and self.open is None and pts_s - self.pts_s > self.longest_step_s and ahead_s > _EARLY_S
+        if back or jumped:
+            elapsed_s = (arrival_us - self.arrival_us) / 1e6 if self.pace == "arrival" else 0.0
+            pts_s = self.pts_s + max(self.step_s, elapsed_s)
+            self.shift_s = pts_s - media_s
+        return pts_s
+
+    def _drifted(self, utc_us: int, arrival_us: int) -> int:
+        """By how much to set UTC anew: the least delay of half a minute, where that is a drift."""
+        if arrival_us - self._look_from_us > _LOOK_S * 1e6:
+            first, least = not self._look_from_us, self._latest_us
+            self._look_from_us, self._latest_us = arrival_us, math.inf
+            if not first and least != math.inf and (least > _DRIFT_S * 1e6 or least < -_EARLY_S * 1e6):
+                self.anchor_us += least
+                return round(least)
+        self._latest_us = min(self._latest_us, arrival_us - utc_us)
+        return 0
+
+    def _gap(self, pts_s: float, utc_us: int, arrival_us: int) -> Gap | None:
+        if self.open is not None:
+            gap, self.open = replace(self.open, stop_us=utc_us, stop_pts_s=pts_s, closed=True), None
+            short = gap.kind == "connect" and gap.attempts <= 1 and utc_us - gap.start_us <= GAP_S * 1e6
+            return None if short else gap
+        if pts_s - self.pts_s <= self.longest_step_s:
+            return None
+        waited = (arrival_us - self.arrival_us) / 1e6 > 0.5 * (pts_s - self.pts_s)
+        kind: GapKind = "stall" if waited and self.pace == "arrival" else "jump"
+        reason = "no frames came" if kind == "stall" else "the stream's own time goes on later"
+        return Gap(kind, self.utc_us, utc_us, self.pts_s, pts_s, 0, reason)
