@@ -1,0 +1,112 @@
+"""Every source accounted for: what was expected of it, what is there, and what failed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from segpipe import masks
+from segpipe.regions import Mask
+from segpipe.sources.identity import image_frame_id
+from segpipe.store.places import AnyPath
+from segpipe.verify.findings import MISSING, Finding, SourceAccount
+from segpipe.verify.frames import hashes_of
+from segpipe.verify.opened import check_schema, opened
+from segpipe.verify.shard import CheckedShard
+from segpipe.verify.streams import Span, check_stream
+from segpipe.verify.videos import check_video, expected_of
+
+
+@dataclass(frozen=True)
+class KnownSource:
+    """What verification needs of a row of `sources`: `photos` are the names of a folder's images."""
+
+    source_id: str
+    kind: str
+    uri: str
+    photos: tuple[str, ...] = ()
+    ego: Mask | None = None
+
+
+@dataclass
+class Evidence:
+    """All that was read, by source."""
+
+    known: dict[str, KnownSource]
+    shards: dict[str, list[CheckedShard]] = field(default_factory=lambda: defaultdict(list))
+    gaps: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
+
+
+def read_source(path: AnyPath, stem: str) -> KnownSource:
+    """A source's row, without its track. Raises what a damaged file makes Arrow raise, ValueError for another source's."""
+    columns = ["source_id", "kind", "uri", "photos.list.element.file", "ego_height", "ego_width", "ego_lengths"]
+    with opened(path) as file:
+        said = check_schema(file, "sources")
+        if said:
+            raise ValueError(said)
+        json.loads((file.schema_arrow.metadata or {})[b"segpipe.facts"])
+        table = file.read(columns=columns, use_threads=False).combine_chunks()
+    if table.num_rows != 1 or table["source_id"][0].as_py() != stem:
+        raise ValueError(f"{table.num_rows} rows, of {table['source_id'].to_pylist()[:3]}: not the one of this source")
+    row = {name: table[name][0].as_py() for name in ("kind", "uri", "ego_height", "ego_width", "ego_lengths")}
+    ego = None
+    if row["ego_height"] is not None:
+        lengths = np.array(row["ego_lengths"], np.uint32)
+        ego = masks.decode(np.arange(len(lengths), dtype=np.uint8) % 2, lengths, row["ego_height"], row["ego_width"]).astype(bool)
+    photos = tuple(p["file"] for p in table["photos"][0].as_py() or ())
+    return KnownSource(stem, row["kind"], row["uri"], photos, ego)
+
+
+def account(evidence: Evidence) -> tuple[list[SourceAccount], list[Finding]]:
+    """Each source's account, and what doesn't add up."""
+    accounts, findings = [], []
+    for source_id in sorted(evidence.known.keys() | evidence.shards.keys()):
+        shards = evidence.shards.get(source_id, [])
+        known = evidence.known.get(source_id)
+        if not shards:
+            assert known is not None
+            expected = max(1, len(known.photos))
+            accounts.append(
+                SourceAccount(source_id, known.kind, known.uri, expected, 0, 0, {}, len(evidence.gaps.get(source_id, [])))
+            )
+            findings.append(Finding(MISSING, "", "", source_id, "no row at all: none of its shards was written"))
+            continue
+        one, more = _account(source_id, shards, known, evidence.gaps.get(source_id, []))
+        accounts.append(one)
+        findings += more
+    return accounts, findings
+
+
+def _account(
+    source_id: str, shards: list[CheckedShard], known: KnownSource | None, gaps: list[Span]
+) -> tuple[SourceAccount, list[Finding]]:
+    records = [s.record for s in shards]
+    source = records[0].source
+    done, failed = sum(s.done for s in shards), sum(s.failed for s in shards)
+    reasons: Counter[str] = sum((s.reasons for s in shards), Counter())
+    expected, findings = done + failed, []
+    if source.kind == "video":
+        expected, findings = expected_of(records), check_video(records, sum(len(s.hashes) for s in shards))
+    elif source.kind == "images":
+        hashes = np.concatenate([s.hashes for s in shards])
+        lost = _lost(source_id, known.photos if known is not None else (), hashes)
+        expected = len(hashes) + len(lost)
+        if lost:
+            more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+            findings.append(Finding(MISSING, "", "", source_id, f"no row for {', '.join(lost[:3])}{more}"))
+    else:
+        findings = check_stream(records, gaps)
+    return SourceAccount(source_id, source.kind, source.uri, expected, done, failed, dict(reasons), len(gaps)), findings
+
+
+def _lost(source_id: str, photos: tuple[str, ...], hashes: NDArray[np.uint64]) -> list[str]:
+    """Photos that have no row. By hashes: that two of a folder's names meet in one is less likely than a broken disk."""
+    if not photos:
+        return []
+    wanted = hashes_of(pa.array([image_frame_id(source_id, name) for name in photos]))
+    return [name for name, there in zip(photos, np.isin(wanted, hashes), strict=True) if not there]

@@ -1,0 +1,95 @@
+"""Which files lie in a dataset's folder: shards by table, half ones, orphans, leftovers, and what isn't ours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from segpipe.errors import DatasetError
+from segpipe.store import lock
+from segpipe.store.dataset import READABLE, Dataset
+from segpipe.store.files import ASIDE
+from segpipe.store.manifest import FILE
+from segpipe.store.places import AnyPath, is_local, listed
+from segpipe.store.places import opened as opened_place
+from segpipe.store.schema import SIDE_TABLES, TABLES
+from segpipe.verify.findings import BROKEN, FOREIGN, HALF, LEFTOVER, ORPHAN, Finding
+
+_SUFFIX = ".parquet"
+_OUR_NAME = re.compile(r"[A-Za-z0-9_-]+-[0-9a-f]{10}(-[A-Za-z0-9_-]+)?")
+"""Source id and part; what else lies in a table's folder and can't be opened may be anybody's."""
+_ALONE = frozenset({FILE, *lock.FILES})
+
+
+@dataclass
+class Listing:
+    """The files of each table by the stem of their names, and what was found of those that make no whole shard."""
+
+    files: dict[str, dict[str, AnyPath]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def list_files(dataset: Dataset) -> Listing:
+    """Look through the dataset's folders; nothing is opened but what must be told from other people's files."""
+    listing = Listing({table: {} for table in READABLE})
+    for path in listed(dataset.root):
+        if path.name in READABLE and _is_folder(path):
+            if _leads_out(dataset.root, path):
+                said = "a link that leads out of the dataset's folder; put the files here, for nothing is repaired through it"
+                listing.findings.append(Finding(BROKEN, path.name, "", "", said))
+            _list_table(listing, path.name, path)
+        elif path.name == FILE + ASIDE:
+            listing.findings.append(Finding(LEFTOVER, "", FILE, "", "begun by a run that was killed", True))
+        elif path.name not in _ALONE:
+            listing.findings.append(Finding(FOREIGN, "", path.name, "", "not a part of the dataset; it is left alone"))
+    _pair_up(listing)
+    return listing
+
+
+def _list_table(listing: Listing, table: str, folder: AnyPath) -> None:
+    for path in listed(folder):
+        if path.name.endswith(_SUFFIX) and not (is_local(path) and path.is_dir()):
+            listing.files[table][path.name.removesuffix(_SUFFIX)] = path
+        elif path.name.endswith(_SUFFIX + ASIDE):
+            stem = path.name.removesuffix(ASIDE)
+            listing.findings.append(Finding(LEFTOVER, table, stem, "", "begun by a run that was killed", True))
+        else:
+            listing.findings.append(Finding(FOREIGN, table, path.name, "", "not a part of the dataset; it is left alone"))
+
+
+def _pair_up(listing: Listing) -> None:
+    """Name the parts of shards that aren't all there."""
+    done = listing.files["frames"]
+    for table in (*TABLES, *SIDE_TABLES):
+        for stem in [s for s in listing.files[table] if s not in done]:
+            path = listing.files[table].pop(stem)
+            if is_ours(path):
+                said = "its frames file isn't there: what a killed run left, or a file that was deleted"
+                listing.findings.append(Finding(ORPHAN, table, stem, "", said, True))
+            else:
+                listing.findings.append(Finding(FOREIGN, table, path.name, "", "not written by segpipe; move it elsewhere"))
+    for stem in done:
+        lacking = [t for t in TABLES if stem not in listing.files[t]]
+        if lacking:
+            said = f"its {' and '.join(lacking)} file isn't there"
+            listing.findings.append(Finding(HALF, "frames", stem, stem.rpartition("-")[0], said, True))
+
+
+def is_ours(path: AnyPath) -> bool:
+    """Whether segpipe wrote a file, by its footer; of one that can't be opened, by its name."""
+    try:
+        with opened_place(path) as file:
+            return b"segpipe.schema_version" in (pq.read_metadata(file).metadata or {})
+    except (OSError, pa.ArrowException, DatasetError):
+        return _OUR_NAME.fullmatch(path.name.removesuffix(_SUFFIX)) is not None
+
+
+def _is_folder(path: AnyPath) -> bool:
+    return path.is_dir() if is_local(path) else True
+
+
+def _leads_out(root: AnyPath, folder: AnyPath) -> bool:
+    return is_local(folder) and is_local(root) and root.resolve() not in folder.resolve().parents

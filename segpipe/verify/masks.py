@@ -1,0 +1,60 @@
+"""The masks of one shard: one for each ok frame, of the frame's size, filled exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from segpipe.store.places import AnyPath
+from segpipe.verify.findings import DOUBLED, WRONG_MASK, WRONG_ROWS
+from segpipe.verify.frames import FrameRows, Ints, ints
+from segpipe.verify.keys import KeyCheck
+from segpipe.verify.opened import check_schema, opened, pieces
+
+RUNS_AT_ONCE = 2_000_000
+_VALUES, _LENGTHS = "values.list.element", "lengths.list.element"
+_COLUMNS = ["frame_id", "source_id", "frame_index", "height", "width", "values", "lengths"]
+
+
+def check_masks(path: AnyPath, frames: FrameRows, source_id: str) -> list[tuple[str, str]]:
+    """What is wrong with a shard's masks: kind of finding and a line each. Raises what a damaged file makes Arrow raise."""
+    keys, size, runs, fill = KeyCheck(frames, source_id), 0, 0, 0
+    count = np.zeros(len(frames.ok_ids), np.int64)
+    with opened(path, ("source_id",)) as file:
+        said = check_schema(file, "masks", ("source_id",))
+        if said:
+            raise ValueError(said)
+        for table in pieces(file, _COLUMNS, RUNS_AT_ONCE, _LENGTHS):
+            place = keys.rows(table)
+            known = place >= 0
+            at = place[known]
+            height, width = (np.concatenate([ints(c) for c in table[n].chunks]) for n in ("height", "width"))
+            count += np.bincount(at, minlength=len(count))
+            size += int(((frames.height[at] != height[known]) | (frames.width[at] != width[known])).sum())
+            lengths, totals = _sums(table["lengths"])
+            runs += int((lengths != _sums(table["values"], add=False)[0]).sum())
+            fill += int((totals != height * width).sum())
+    found = [
+        (WRONG_MASK, size, "masks have another size than their frame"),
+        (WRONG_MASK, runs, "masks have more values than lengths, or fewer"),
+        (WRONG_MASK, fill, "masks have lengths that don't fill height × width"),
+        (WRONG_ROWS, int((count == 0).sum()), "ok frames have no mask"),
+        (DOUBLED, int((count > 1).sum()), "frames have more than one mask"),
+    ]
+    return [(kind, f"{n} {text}") for kind, n, text in found if n] + [(WRONG_ROWS, text) for text in keys.wrong()]
+
+
+def _sums(column: pa.ChunkedArray, add: bool = True) -> tuple[Ints, Ints]:
+    """The number of elements of each list, and their sums."""
+    sizes, totals = [], []
+    for chunk in column.chunks:
+        offsets = np.asarray(chunk.offsets.to_numpy(), np.int64)
+        size = np.diff(offsets)
+        total = np.zeros(len(size), np.int64)
+        filled = size > 0
+        if add and filled.any():
+            values = chunk.values.to_numpy(zero_copy_only=False)[: offsets[-1]]
+            total[filled] = np.add.reduceat(values, offsets[:-1][filled], dtype=np.int64)
+        sizes.append(size)
+        totals.append(total)
+    return np.concatenate(sizes), np.concatenate(totals)
