@@ -13,6 +13,8 @@ _PLAIN = frozenset({"camera", "channel", "fps", "height", "id", "profile", "reso
 """Query keys whose values say which picture is meant; all others are hidden, for no list of secrets is complete."""
 _SECRET = re.compile(r"auth|cred|key|pass|pwd|sas|secret|sess|sig|token|user|x-amz|expires", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>\\]+")
+_SERVER = re.compile(r"://([^:@/]*|\[[^]@/]*\])(:\d*)?/|@")
+"""A server with its path as it stands before a query: anything else may be a user and the beginning of a password."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -29,6 +31,9 @@ def redact(text: str) -> str:
 def shown(url: str) -> str:
     """One URL as it may be shown; where it had a user or a password, *** stands for both."""
     head, mark, query = url.partition("?")
+    if "@" in query and not _SERVER.search(head):  # an unescaped ? in a password
+        before, _, after = query.rpartition("@")
+        head, (_, mark, query) = f"{head}{before}@{after.partition('?')[0]}", after.partition("?")
     scheme, _, rest = head.partition("://")
     # A password may hold anything, an unescaped slash too: all up to the last @ goes. Better to hide a piece of a path.
     user, at, place = rest.rpartition("@")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import SourceInfo
-from segpipe.secrets import HIDDEN, identity, is_url, shown, with_environment
+from segpipe.secrets import HIDDEN, filled, identity, is_url, shown
 from segpipe.text import printable_text
 
 PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "tcp", "srt")
@@ -45,7 +46,7 @@ def is_stream(text: str) -> bool:
 def stream_of(text: str) -> Stream:
     """The stream that an input names, `${NAME}` in it replaced from the environment. Raises ConfigError for an address that can't
     be one, SourceError for a protocol that isn't known."""
-    address = with_environment(text.strip())
+    address = _filled(text.strip())
     said = printable_text(shown(address))
     if is_url(address):
         protocol = address.partition("://")[0].lower()
@@ -61,6 +62,19 @@ def stream_of(text: str) -> Stream:
     place = said.partition("://")[2].removeprefix(f"{HIDDEN}@").partition("?")[0] if "://" in said else said.removeprefix(_DEVICE)
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", place).strip("-")[:40] or "stream"
     return Stream(SourceInfo(f"{slug}-{digest}", "stream", said), address)
+
+
+def _filled(text: str) -> str:
+    """The address with its variables; those of user, password and query are escaped, for they may hold any character."""
+    if not is_url(text):
+        return text
+    head, mark, rest = text.partition("://")
+    user, at, place = rest.rpartition("@")
+    if "/" in user:
+        user, at, place = "", "", rest
+    place, ask, query = place.partition("?")
+    escaped = [re.sub(r"\$\{\w+\}", lambda v: quote(filled(v.group(), text), safe=""), p) for p in (user, query)]
+    return f"{head}{mark}{escaped[0]}{at}{filled(place, text)}{ask}{escaped[1]}"
 
 
 def opening(address: str, transport: str) -> Opening:
