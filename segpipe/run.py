@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segpipe import models
+from segpipe import isolation, models
 from segpipe.config import Job, ModelSettings, WorkerSettings
-from segpipe.errors import ConfigError, DatasetError, one_line
+from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
-from segpipe.sources import discover, plan
+from segpipe.reading import plan_in_child
+from segpipe.secrets import redact
+from segpipe.sources import discover, plan, shards_of_video
 from segpipe.store import Store, exclusive, make_manifest
+from segpipe.store.places import AnyPath, make_folder, path_of
 from segpipe.store.resume import Known, Pending, reconcile
 from segpipe.survey import check, survey
 from segpipe.telemetry.drives import describe_drives
@@ -101,7 +104,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
     store = Store(root, job.store, spec.classes)
     store.check(make_manifest(job, spec, worker.precision), job.replace)
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_folder(root)
     except OSError as error:
         raise DatasetError(f"{root}: the folder can't be made ({error.strerror}); choose another") from None
     with exclusive(root):
@@ -113,7 +116,8 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
             return Locator(facts.get(source_id))
 
         righted = known.put_right(store, locate)
-        planned = plan(job, footage, known.video_shards, locate)
+        in_child = job.read.isolate and isolation.POSSIBLE
+        planned = plan(job, footage, known.video_shards, locate, plan_in_child(job.read) if in_child else shards_of_video)
         notes = [printable_text(f"{Path(f.info.uri).name}: {note}") for f in facts.values() for note in f.notes]
         if righted:
             notes.append(f"times and positions of {righted} rows were put right: their clock or track has changed")
@@ -121,17 +125,18 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
         yield Prepared(job, worker, store, pending, (*notes, *describe_drives(list(facts.values()))))
 
 
-def output_folder(job: Job) -> Path:
-    """The absolute path of the dataset's folder. Raises ConfigError."""
-    try:
-        return Path(job.output).expanduser().resolve()
-    except (OSError, RuntimeError) as error:
-        raise ConfigError(f"output: {job.output[:200]!r} is no folder's path ({error})") from None
+def output_folder(job: Job) -> AnyPath:
+    """Where the dataset lies: an absolute path, or a place on an object store. Raises ConfigError."""
+    return path_of(job.output)
 
 
 def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = None) -> RunReport:
-    """Run a job here and now. A shard that raises is named in the report, and the others are done."""
-    with prepared(job) as ready:
+    """Run a job here and now. A shard that raises is named in the report, and the others are done.
+
+    Raises Stopped where the run was asked to end (`stopping`), and DiskFull where nothing more can be written: what was committed
+    stays in either case, and the next run goes on from there.
+    """
+    with room_to_write(job), prepared(job) as ready:
         on_frames = on_start(ready) if on_start else None
         began = time.perf_counter()
         reports, broken = [], {}
@@ -139,9 +144,26 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
             try:
                 reports.append(run_shard(shard, job, ready.worker, ready.store, on_frames))
             except Exception as error:
+                if isinstance(error, (DatasetBusy, Stopped)) or is_no_room(error):
+                    raise
                 log.debug("shard %s failed", shard.name, exc_info=True)
                 broken[shard.name] = one_line(error)
         return report_of(ready, reports, broken, time.perf_counter() - began)
+
+
+@contextmanager
+def room_to_write(job: Job) -> Iterator[None]:
+    """Turns the many ways in which a full disk shows into DiskFull."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFull) or not is_no_room(error):
+            raise
+        log.debug("the disk is full", exc_info=True)
+        raise DiskFull(
+            f"{redact(job.output)}: there is no room left to write on; what was committed is whole and stays: "
+            "make room, and run the same command again to go on"
+        ) from None
 
 
 def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str], wall_s: float) -> RunReport:
@@ -154,8 +176,17 @@ def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str]
         wall_s,
         ready.worker.lanes,
         str(ready.worker.device),
-        ready.notes,
+        (*ready.notes, *_shrunk(ready.worker)),
     )
+
+
+def _shrunk(worker: SegmentationWorker) -> list[str]:
+    if not worker.shrunk_from:
+        return []
+    return [
+        f"{worker.device} ran out of memory: batches of {worker.shrunk_from} were halved to {worker.batch_size} and done again; "
+        f"worker.batch_size={worker.batch_size} avoids that"
+    ]
 
 
 def frames_in(shards: tuple[Shard, ...]) -> int:

@@ -15,7 +15,7 @@ from segpipe.errors import EXIT_INTERRUPTED, SegpipeError
 _EXITS = """exit codes:
   0 done   1 a shard or something unexpected failed   2 wrong usage or config   3 input missing or unreadable
   4 model   5 dataset   6 done, but some frames failed (rows with status 'error')
-  7 training   130 interrupted"""
+  7 training   130 interrupted (Ctrl-C)   143 stopped (SIGTERM)"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,6 +80,7 @@ def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.add_argument("--timezone", metavar="ZONE", help="of clocks that don't say theirs, such as Europe/London")
     run.add_argument("--replace", action="store_true", help="throw away a dataset that was made with other settings")
     run.add_argument("--retry-failed", action="store_true", help="do shards with failed frames again")
+    run.add_argument("--max-memory", metavar="SIZE", help="bounds the queues between the stages, such as 500MB")
     run.add_argument("-q", "--quiet", action="store_true", help="no progress bar")
 
 

@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segpipe import stopping
 from segpipe.config import Job, apply_sets, make_job, put, read_yaml
 from segpipe.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError
 
@@ -32,13 +33,15 @@ def job_from(args: Namespace, **given: Any) -> Job:
 def run(args: Namespace) -> int:
     """`segpipe run`."""
     job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed,
-                   **{"track.files": args.track, "time.start": args.start, "time.timezone": args.timezone})  # fmt: skip
+                   **{"track.files": args.track, "time.start": args.start, "time.timezone": args.timezone,
+                      "worker.max_memory": args.max_memory})  # fmt: skip
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
 
     bar = _Progress(args.quiet)
     try:
-        report = run_job(job, bar.start)
+        with stopping.listening():
+            report = run_job(job, bar.start)
     finally:
         bar.close()
     for line in describe_run(report, bar.names):

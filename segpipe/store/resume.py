@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.sources import LocatorOf
@@ -14,6 +14,8 @@ from segpipe.store.relocate import relocate
 from segpipe.store.writer import Store
 from segpipe.text import printable_text
 
+MOST_ATTEMPTS = 5
+"""A transient failure is tried again by each run until it has failed so often; then only --retry-failed tries it."""
 log = logging.getLogger(__name__)
 
 
@@ -74,14 +76,18 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
         if shards[0].source.kind == "video":
             kept = _keep_video(store, records, shards, retry_failed)
             have = {r.name for r in kept}
-            todo += [] if _unreachable(shards, kept) else [s for s in shards if s.name not in have]
+            tries = {r.name: r.attempt + 1 for r in records if r.failed and not _changed(r.files[0], shards[0].files[0])}
+            missing = [replace(s, attempt=tries.get(s.name, 0)) for s in shards if s.name not in have]
+            todo += [] if _unreachable(shards, kept) else missing
             done += sum(r.frames for r in kept)
             failed += sum(r.failed for r in kept)
         else:
             names = _keep_images(store, records, shards, retry_failed)
             files = [f for s in shards for f in s.files]
             new = tuple(f for f in files if printable_text(f.name) not in names)
-            todo += image_shards(shards[0].source, new, store.settings.frames_per_shard)
+            tries = {n: r.attempt + 1 for r in records for n in r.failed_files}
+            for shard in image_shards(shards[0].source, new, store.settings.frames_per_shard):
+                todo.append(replace(shard, attempt=max(tries.get(printable_text(f.name), 0) for f in shard.files)))
             done += len(files) - len(new)
             failed += sum(names.get(printable_text(f.name), False) for f in files)
     return Pending(tuple(todo), done, failed)
@@ -93,7 +99,8 @@ def _keep_video(store: Store, records: list[ShardRecord], shards: list[Shard], r
     kept = []
     for record in records:
         replanned = (record.name, record.chosen) not in wanted and not _unreachable(shards, [record])
-        if _changed(record.files[0], now) or replanned or (retry_failed and record.failed and record.name in names):
+        again = (retry_failed and record.failed) or (record.transient and record.attempt + 1 < MOST_ATTEMPTS)
+        if _changed(record.files[0], now) or replanned or (again and record.name in names):
             store.discard(record.name)
         else:
             kept.append(record)
@@ -115,11 +122,8 @@ def _keep_images(store: Store, records: list[ShardRecord], shards: list[Shard], 
     kept: dict[str, bool] = {}
     for record in records:
         failed = set(record.failed_files)
-        stay = [
-            f.name
-            for f in record.files
-            if f.name not in now or not (_changed(f, now[f.name]) or (retry_failed and f.name in failed))
-        ]
+        again = failed if retry_failed else set(record.transient_files if record.attempt + 1 < MOST_ATTEMPTS else ())
+        stay = [f.name for f in record.files if f.name not in now or not (_changed(f, now[f.name]) or f.name in again)]
         if len(stay) < len(record.files):
             store.keep_only(record, stay)
         kept |= {name: name in failed for name in stay}

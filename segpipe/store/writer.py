@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +14,20 @@ from segpipe.frames import Shard
 from segpipe.models.spec import ClassInfo
 from segpipe.sources.identity import files_digest, image_frame_id
 from segpipe.store.files import ASIDE
+from segpipe.store.lock import FILES as LOCKS
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
+from segpipe.store.places import (
+    AnyPath,
+    each,
+    flush_folder,
+    is_local,
+    listed,
+    make_folder,
+    reach,
+    readable,
+    remove,
+    remove_folder,
+)
 from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.schema import COMMIT_ORDER, SIDE_TABLES, TABLES
 from segpipe.store.shard_writer import ShardWriter
@@ -26,10 +37,10 @@ from segpipe.store.sources import FOLDER as SOURCES_FOLDER
 class Store:
     """The writing side of a dataset folder. Use `exclusive(root)` around a run."""
 
-    def __init__(self, root: Path, settings: StoreSettings, classes: tuple[ClassInfo, ...]) -> None:
+    def __init__(self, root: AnyPath, settings: StoreSettings, classes: tuple[ClassInfo, ...]) -> None:
         self.root, self.settings, self.classes = root, settings, classes
 
-    def path(self, table: str, shard_name: str) -> Path:
+    def path(self, table: str, shard_name: str) -> AnyPath:
         """Where a shard's part of a table lies."""
         return self.root / table / f"{shard_name}.parquet"
 
@@ -38,6 +49,7 @@ class Store:
 
         Raises DatasetError for a folder that holds something else, DatasetMismatch for other settings.
         """
+        reach(self.root)
         there = read_manifest(self.root)
         if there is None and _foreign(self.root):
             raise DatasetError(f"{self.root}: the folder isn't empty and is no dataset; choose an empty or a new folder")
@@ -50,32 +62,34 @@ class Store:
         there = read_manifest(self.root)
         if there is not None and there != manifest:
             # The old manifest stays until all is gone: a run that is killed here leaves a dataset that says what it was.
-            for table in reversed(COMMIT_ORDER):
-                shutil.rmtree(self.root / table, ignore_errors=True)
-            shutil.rmtree(self.root / SOURCES_FOLDER, ignore_errors=True)
-        self.root.mkdir(parents=True, exist_ok=True)
+            for folder in (*reversed(COMMIT_ORDER), SOURCES_FOLDER):
+                remove_folder(self.root / folder)
+        make_folder(self.root)
         write_manifest(self.root, manifest)
         for folder in (*TABLES, *SIDE_TABLES, SOURCES_FOLDER):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            make_folder(self.root / folder)
         self._remove_unfinished()
 
     def _remove_unfinished(self) -> None:
-        done = {p.name for p in (self.root / "frames").glob("*.parquet")}
+        done = {p.name for p in listed(self.root / "frames", ".parquet")}
         for table in COMMIT_ORDER:
-            for path in (self.root / table).iterdir():
+            for path in listed(self.root / table):
                 if path.name.endswith(ASIDE) or (path.suffix == ".parquet" and path.name not in done):
-                    path.unlink()
-        for path in (self.root / SOURCES_FOLDER).glob(f"*{ASIDE}"):
-            path.unlink()
+                    remove(path)
+        for path in listed(self.root / SOURCES_FOLDER, ASIDE):
+            remove(path)
 
     def records(self) -> list[ShardRecord]:
         """The committed shards, by name."""
-        return [read_record(p) for p in sorted((self.root / "frames").glob("*.parquet"))]
+        return each(read_record, listed(self.root / "frames", ".parquet"))
 
     def discard(self, shard_name: str) -> None:
         """Take a shard out, its `frames` first: what is left over is unfinished and removed by the next run."""
         for table in reversed(COMMIT_ORDER):
-            self.path(table, shard_name).unlink(missing_ok=True)
+            path = self.path(table, shard_name)
+            remove(path)
+            if table == "frames" and is_local(path):  # for good, before the rest: a power cut must not bring it back alone
+                flush_folder(path.parent)
 
     def keep_only(self, record: ShardRecord, names: list[str]) -> None:
         """Take images out of a shard: its other rows move into a shard of their own."""
@@ -83,13 +97,13 @@ class Store:
             self.discard(record.name)
             return
         files = tuple(f for f in record.files if f.name in set(names))
-        shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files)
+        shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files, attempt=record.attempt)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
         failed, transient = ([n for n in f if n in set(names)] for f in (record.failed_files, record.transient_files))
         writer = ShardWriter(self, shard)
         with writer:
             for table in TABLES:
-                rows = pq.read_table(self.path(table, record.name), partitioning=None)
+                rows = pq.read_table(readable(self.path(table, record.name)), partitioning=None)
                 writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
             writer.transient, writer.transient_files = len(transient), transient
@@ -101,10 +115,8 @@ class Store:
         return ShardWriter(self, shard, facts)
 
 
-def _foreign(root: Path) -> bool:
+def _foreign(root: AnyPath) -> bool:
     """Whether a folder without a manifest holds anything: nothing of a user's must be taken for ours."""
-    if not root.exists():
-        return False
-    if not root.is_dir():
+    if is_local(root) and root.exists() and not root.is_dir():
         raise DatasetError(f"{root}: not a folder; name a folder for the dataset")
-    return any(p.name not in {".lock", FILE + ASIDE} for p in root.iterdir())
+    return any(p.name not in {*LOCKS, FILE + ASIDE} for p in listed(root))

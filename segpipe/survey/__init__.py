@@ -8,12 +8,14 @@ import logging
 from dataclasses import astuple, replace
 from pathlib import Path
 
+from segpipe import isolation, stopping
 from segpipe.config import Job
 from segpipe.errors import ConfigError, SegpipeError, one_line
 from segpipe.frames import FileStamp, SourceInfo
 from segpipe.regions import Regions
 from segpipe.sources import Footage
 from segpipe.sources.identity import source_info, stamp
+from segpipe.store.places import AnyPath
 from segpipe.store.sources import all_facts, write_facts
 from segpipe.survey.images import survey_folder
 from segpipe.survey.videos import survey_video
@@ -29,7 +31,7 @@ Survey = dict[str, SourceFacts]
 log = logging.getLogger(__name__)
 
 
-def survey(job: Job, footage: Footage, root: Path) -> Survey:
+def survey(job: Job, footage: Footage, root: AnyPath) -> Survey:
     """The facts of every source of the job, by source id, written to the dataset at `root` where they are new.
 
     What was found from the same files and settings before is taken from the dataset. A source of which nothing can be
@@ -39,6 +41,7 @@ def survey(job: Job, footage: Footage, root: Path) -> Survey:
     found: Survey = {}
     sources: list[tuple[Path, tuple[Path, ...] | None]] = [*((v, None) for v in footage.videos), *footage.images.items()]
     for path, images in sources:
+        stopping.check()
         info = source_info(path, "video" if images is None else "images")
         facts = _facts(info, path, images, job, known.get(info.source_id))
         found[info.source_id] = facts
@@ -72,13 +75,22 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
     if old is not None and old.key == key:
         return old
     try:
-        facts = survey_video(path, job, files, old) if images is None else survey_folder(path, images, job, files, old)
+        facts = _survey(path, images, job, files, old)
         return replace(facts, key=key, drive_id=info.source_id)
     except Exception as error:
         log.debug("%s: the survey failed", info.uri, exc_info=True)
         said = str(error) if isinstance(error, SegpipeError) else f"clocks and tracks can't be read ({one_line(error)})"
         # What was known stays: a drive or a network that is away for a moment must not cost the rows their times.
         return replace(old, key="") if old is not None else SourceFacts(info, drive_id=info.source_id, notes=(said,))
+
+
+def _survey(path: Path, images: tuple[Path, ...] | None, job: Job, files: TrackFiles, old: SourceFacts | None) -> SourceFacts:
+    """In a child process where the job has it so: it reads what strangers wrote."""
+    work = (survey_video, path, job, files, old) if images is None else (survey_folder, path, images, job, files, old)
+    if job.read.isolate and isolation.POSSIBLE:
+        found: SourceFacts = isolation.call(*work, timeout_s=job.read.timeout_s)
+        return found
+    return work[0](*work[1:])  # type: ignore[operator]
 
 
 def _differs(facts: SourceFacts, old: SourceFacts | None) -> bool:

@@ -10,7 +10,9 @@ import numpy as np
 from segpipe.config import Job
 from segpipe.ego import FRAMES, find_ego_mask
 from segpipe.frames import Frame, UInt8
+from segpipe.isolation import alive
 from segpipe.sources import ImageFolder
+from segpipe.sources.decoding import Decoding
 from segpipe.sources.identity import source_info, stamp
 from segpipe.sources.images import image_shards
 from segpipe.survey.notes import clock_notes
@@ -39,7 +41,7 @@ def survey_folder(
     chosen = choose_track(files, own, Moments(photo_times(everything)), job.track, job.time.timezone)
     ego, note = (old.ego, "") if old is not None else (None, "")
     if old is None and job.ego_mask == "auto":
-        ego, note = find_ego_mask(_spread(folder, images))
+        ego, note = find_ego_mask(_spread(folder, images, Decoding(max_pixels=job.read.max_pixels)))
     return SourceFacts(
         source_info(folder, "images"), clocks=earlier + clocks, track=chosen.track, ego=ego, offset_s=job.time.offset_s,
         notes=(*chosen.notes, *_notes(everything, earlier + clocks), *((note,) if note else ())), photos=everything,
@@ -52,6 +54,7 @@ def _read(images: tuple[Path, ...], job: Job) -> tuple[tuple[Clock, ...], dict[s
     clocks: list[Clock] = []
     photos = {}
     for path in images:
+        alive()
         exif, now, name = read_exif(path), stamp(path), printable_text(path.name)
         found = image_clocks(path, now.mtime_ns, exif, job.time)
         time_us, clock, _ = choose(found, job.time)
@@ -71,7 +74,7 @@ def _notes(photos: tuple[Photo, ...], clocks: tuple[Clock, ...]) -> list[str]:
     return notes
 
 
-def _spread(folder: Path, images: tuple[Path, ...]) -> Iterator[UInt8]:
+def _spread(folder: Path, images: tuple[Path, ...], decoding: Decoding) -> Iterator[UInt8]:
     files = [images[i] for i in np.unique(np.linspace(0, len(images) - 1, FRAMES).round().astype(int))]
     shards = image_shards(source_info(folder, "images"), tuple(stamp(f) for f in files), len(files))
-    yield from (f.rgb for f in ImageFolder.at(folder, files).frames(shards[0]) if isinstance(f, Frame))
+    yield from (f.rgb for f in ImageFolder.at(folder, files, decoding=decoding).frames(shards[0]) if isinstance(f, Frame))

@@ -12,6 +12,7 @@ from segpipe.config import Job, Sampling
 from segpipe.ego import FRAMES, find_ego_mask
 from segpipe.frames import Frame, Shard, UInt8
 from segpipe.sources import VideoFile
+from segpipe.sources.decoding import Decoding
 from segpipe.survey.notes import clock_notes
 from segpipe.telemetry.choose import ChosenTrack, Moments, choose_track, cleaned
 from segpipe.telemetry.clocks import choose, video_clocks
@@ -27,7 +28,7 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
     A start and a track that were given by hand stay until others are given, for the nightly run over the folder doesn't name
     them; but not for another recording under the same name.
     """
-    video = VideoFile.at(path, Sampling())
+    video = VideoFile.at(path, Sampling(), Decoding(max_pixels=job.read.max_pixels))
     index = video.index
     times_s = index.times_s
     duration_s = float(times_s[-1] - times_s[0] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
