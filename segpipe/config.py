@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 
 from segpipe.errors import ConfigError
+from segpipe.secrets import redact, shown
 from segpipe.sections import (
     ModelSettings,
     QualitySettings,
@@ -34,7 +35,7 @@ class Job(Strict):
     """One job: footage in, dataset out."""
 
     inputs: tuple[str, ...] = Field(min_length=1, description="image files, folders, video files and globs, mixed freely")
-    output: str = Field(min_length=1, description="the dataset's folder, on this machine")
+    output: str = Field(min_length=1, description="the dataset's folder, or a URL such as s3://bucket/dataset")
     sampling: Sampling = Sampling()
     model: ModelSettings = ModelSettings()
     worker: WorkerSettings = WorkerSettings()
@@ -49,13 +50,6 @@ class Job(Strict):
     quality: QualitySettings = QualitySettings()
     replace: bool = Field(False, description="throw away a dataset that was made with other settings")
     retry_failed: bool = Field(False, description="do shards with failed frames again")
-
-    @field_validator("output")
-    @classmethod
-    def _local(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("datasets are written to folders of this machine")
-        return value
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -126,11 +120,22 @@ def explain(error: ValidationError, kind: type[BaseModel]) -> str:
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key '{place}' (allowed there: {', '.join(_allowed(kind, item['loc'][:-1]))})")
         elif item["type"] == "model_type":
-            parts.append(f"{place}: a group of keys is needed ({', '.join(_allowed(kind, item['loc']))}; found {item['input']!r})")
+            parts.append(
+                f"{place}: a group of keys is needed ({', '.join(_allowed(kind, item['loc']))}; found {_shown(item['input'])!r})"
+            )
         else:
-            given = "" if item["type"] == "missing" else f" (found {item['input']!r})"
-            parts.append(f"{place}: {item['msg'].removeprefix('Value error, ')}{given}")
+            given = "" if item["type"] == "missing" else f" (found {_shown(item['input'])!r})"
+            parts.append(f"{place}: {redact(item['msg'].removeprefix('Value error, '))}{given}")
     return "; ".join(parts)
+
+
+def _shown(value: Any) -> Any:
+    """What was found, as it may be shown: URLs without their secrets."""
+    if isinstance(value, dict):
+        return {k: _shown(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(v) for v in value]
+    return shown(value) if isinstance(value, str) and "://" in value else value
 
 
 def _allowed(kind: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

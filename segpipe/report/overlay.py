@@ -19,6 +19,7 @@ from segpipe.models.spec import ClassInfo
 from segpipe.sources import open_shard
 from segpipe.sources.identity import stamp
 from segpipe.store.dataset import Dataset, mask_of
+from segpipe.store.places import AnyPath, readable
 from segpipe.store.records import ShardRecord
 
 OPACITY = 0.5
@@ -64,9 +65,9 @@ def segmented(dataset: Dataset, source_id: str) -> Iterator[Segmented]:
                 frame_id, labels = next(masks, ("", None))
 
 
-def masks_of(path: Path) -> Iterator[tuple[str, UInt8]]:
+def masks_of(path: AnyPath) -> Iterator[tuple[str, UInt8]]:
     """The frame ids and label maps of a `masks` file, a row group in memory at a time."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             for row, frame_id in enumerate(table["frame_id"].to_pylist()):
@@ -126,7 +127,7 @@ def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int
     total = np.zeros(VOID + 1, np.int64)
     for file in dataset.files("class_stats"):
         if file.name in names:
-            table = pq.read_table(file, columns=["class_id", "pixel_count"], partitioning=None)
+            table = pq.read_table(readable(file), columns=["class_id", "pixel_count"], partitioning=None)
             np.add.at(total, table["class_id"].to_numpy(), table["pixel_count"].to_numpy())
     order = [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
     return sorted(order[:most])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segpipe.store.dataset import Dataset, open_dataset
-from segpipe.store.files import exclusive
+from segpipe.store.lock import exclusive
 from segpipe.store.manifest import make_manifest
 from segpipe.store.records import ShardRecord
 from segpipe.store.writer import Store

@@ -1,53 +1,52 @@
-"""Files that are there whole or not at all: written aside, flushed to the disk, renamed."""
+"""Files that are there whole or not at all: written aside, flushed to the disk, renamed; on an object store put whole."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import atexit
+import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 
-from segpipe.errors import DatasetError
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: there, two runs at once aren't noticed
-    fcntl = None  # type: ignore[assignment]
+from segpipe.store.places import AnyPath, flush_folder, is_local, reaching
 
 ASIDE = ".tmp"
 
 
-def aside(path: Path) -> Path:
-    """Where a file is written before it is whole; the tables' glob `*.parquet` doesn't see it."""
-    return path.with_name(path.name + ASIDE)
+def aside(path: AnyPath) -> Path:
+    """Where a file is written before it is whole: beside it, where the tables' glob `*.parquet` doesn't see it; for an object
+    store, in a private folder of this machine."""
+    if is_local(path):
+        return path.with_name(path.name + ASIDE)
+    return _private(os.getpid()) / (hashlib.blake2b(str(path).encode(), digest_size=12).hexdigest() + ASIDE)
 
 
-def publish(path: Path) -> None:
-    """Flush the file that was written aside and rename it into place."""
-    with aside(path).open("rb") as file:
-        os.fsync(file.fileno())
-    aside(path).replace(path)
+def publish(path: AnyPath) -> None:
+    """Put the file that was written aside into its place: flushed to the disk and renamed, or one whole object. Raises
+    DatasetError where an object store fails; nothing is visible then."""
+    written = aside(path)
+    if is_local(path):
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        written.replace(path)
+        flush_folder(path.parent)
+        return
+    with reaching(path):
+        path.fs.put_file(str(written), path.path)
+    written.unlink()
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: AnyPath, text: str) -> None:
     """Write a small file whole."""
     aside(path).write_text(text, encoding="utf-8")
     publish(path)
 
 
-@contextlib.contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Hold a dataset for one run; the system lets go when the process ends, however it ends. Raises DatasetError where
-    another run holds it."""
-    if fcntl is None:
-        yield
-        return
-    with (root / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                raise DatasetError(f"{root}: the folder can't be locked ({error.strerror}); use a local disk") from None
-            raise DatasetError(f"{root}: another run is writing to this dataset; wait for it, or write elsewhere") from None
-        yield
+@lru_cache(maxsize=1)
+def _private(process: int) -> Path:
+    """A folder for this process alone (a fork gets another), removed when it ends."""
+    folder = Path(tempfile.mkdtemp(prefix=f"segpipe-{process}-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from segpipe.config import Job
 from segpipe.errors import DatasetError, DatasetMismatch
 from segpipe.models.spec import ClassInfo, ModelSpec
 from segpipe.store.files import write_text
+from segpipe.store.places import AnyPath, read_bytes
 from segpipe.store.schema import SCHEMA_VERSION
 
 FILE = "dataset.json"
@@ -33,11 +33,11 @@ def make_manifest(job: Job, spec: ModelSpec, precision: str) -> dict[str, Any]:
     }
 
 
-def read_manifest(root: Path) -> dict[str, Any] | None:
+def read_manifest(root: AnyPath) -> dict[str, Any] | None:
     """The manifest of a dataset, or None where the folder has none. Raises DatasetError for one that isn't ours."""
     path = root / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
     except FileNotFoundError:
         return None
     except NotADirectoryError:
@@ -54,12 +54,12 @@ def read_manifest(root: Path) -> dict[str, Any] | None:
     return content
 
 
-def write_manifest(root: Path, manifest: dict[str, Any]) -> None:
+def write_manifest(root: AnyPath, manifest: dict[str, Any]) -> None:
     """Write `dataset.json` aside and rename it into place."""
     write_text(root / FILE, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
-def check_same(root: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+def check_same(root: AnyPath, there: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raises DatasetMismatch that names each difference, where a dataset was made with other settings."""
     found = _differences(there, wanted)
     if found:

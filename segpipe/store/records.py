@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from segpipe.errors import DatasetError
 from segpipe.frames import FileStamp, Shard, SourceInfo
+from segpipe.store.places import AnyPath, gone, opened
 from segpipe.text import printable_text
 
 SHARD_KEY = "segpipe.shard"
@@ -76,15 +76,18 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
     )
 
 
-def read_record(path: Path) -> ShardRecord:
-    """A shard's record from its `frames` file. Raises DatasetError where it has none or is broken."""
+def read_record(path: AnyPath) -> ShardRecord:
+    """A shard's record from its `frames` file. Raises DatasetError where it has none, is broken, or has just been taken out."""
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with opened(path) as file:
+            metadata = pq.read_metadata(file).metadata or {}
         content = json.loads(metadata[SHARD_KEY.encode()])
         files = tuple(FileStamp(*f) for f in content["files"])
         source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
         if content["name"] != path.stem:  # a name from a file is no path: it must not lead out of the dataset
             raise ValueError(f"it calls itself {content['name']!r}")
         return ShardRecord(**(content | lists | {"source": source, "files": files}))
+    except FileNotFoundError:
+        raise gone(path) from None
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); delete it and run again") from None

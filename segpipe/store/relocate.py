@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from segpipe.frames import FrameRef
 from segpipe.store.files import aside, publish
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
+from segpipe.store.places import AnyPath, readable
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
 from segpipe.store.rows import PlaceDigest, place_columns
 from segpipe.store.schema import FRAMES
@@ -36,7 +36,7 @@ def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord
     if locator.facts is None or record.facts == locator.facts.digest():
         return None
     path = store.path("frames", record.name)
-    table = pq.read_table(path, partitioning=None)
+    table = pq.read_table(readable(path), partitioning=None)
     columns = _columns(table, record, locator)
     digest = PlaceDigest()
     for row in columns:
@@ -49,7 +49,7 @@ def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord
     return record
 
 
-def _rewrite(path: Path, table: pa.Table, columns: list[dict[str, Any]], record: ShardRecord, compression_level: int) -> None:
+def _rewrite(path: AnyPath, table: pa.Table, columns: list[dict[str, Any]], record: ShardRecord, compression_level: int) -> None:
     for name in place_columns(_NOWHERE):
         values = pa.array([row[name] for row in columns], FRAMES.field(name).type)
         table = table.set_column(table.schema.get_field_index(name), FRAMES.field(name), values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from segpipe import masks
 from segpipe.errors import DatasetError
 from segpipe.frames import Position, SourceInfo
 from segpipe.store.files import aside, publish
+from segpipe.store.places import AnyPath, each, listed, make_folder, readable
 from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
 from segpipe.telemetry.choose import COUNTED_NOT_DROPPED
 from segpipe.telemetry.facts import Clock, Photo, SourceFacts
@@ -28,10 +28,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIX_ARRAYS = ("latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "accuracy_m")
 
 
-def write_facts(root: Path, facts: SourceFacts) -> None:
+def write_facts(root: AnyPath, facts: SourceFacts) -> None:
     """Write a source's row, aside and renamed."""
     path = _path(root, facts.info.source_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     extra = {"key": facts.key, "order": facts.order, "max_gap_s": facts.max_gap_s, "refused": facts.refused,
              "dropped": facts.track.dropped if facts.track is not None else {}}  # fmt: skip
     schema = SOURCES.with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION), _KEY: json.dumps(extra)})
@@ -42,26 +42,26 @@ def write_facts(root: Path, facts: SourceFacts) -> None:
     publish(path)
 
 
-def read_facts(root: Path, source_id: str) -> SourceFacts | None:
+def read_facts(root: AnyPath, source_id: str) -> SourceFacts | None:
     """A source's facts; None where it has no row yet. Raises DatasetError where the row is broken."""
     path = _path(root, source_id)
-    if not path.exists():
-        return None
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(readable(path), partitioning=None)
         extra = json.loads((table.schema.metadata or {})[_KEY.encode()])
         return _facts(table, extra)
+    except FileNotFoundError:
+        return None
     except (KeyError, ValueError, TypeError, IndexError, OSError, pa.ArrowInvalid) as error:
         raise DatasetError(f"{path}: not a whole row of sources ({error}); delete it and run again") from None
 
 
-def all_facts(root: Path) -> list[SourceFacts]:
+def all_facts(root: AnyPath) -> list[SourceFacts]:
     """The facts of every source, by id."""
-    found = (read_facts(root, p.stem) for p in sorted((root / FOLDER).glob("*.parquet")))
+    found = each(lambda p: read_facts(root, p.stem), listed(root / FOLDER, ".parquet"))
     return [f for f in found if f is not None]
 
 
-def _path(root: Path, source_id: str) -> Path:
+def _path(root: AnyPath, source_id: str) -> AnyPath:
     return root / FOLDER / f"{source_id}.parquet"
 
 

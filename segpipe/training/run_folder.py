@@ -15,7 +15,8 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from segpipe.errors import DatasetError, TrainingError
-from segpipe.store.files import aside, exclusive, publish, write_text
+from segpipe.store.files import aside, publish, write_text
+from segpipe.store.lock import exclusive
 from segpipe.taxonomy import Taxonomy
 from segpipe.training.data import LabelledSet
 from segpipe.training.settings import TrainingJob

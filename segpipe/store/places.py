@@ -1,0 +1,151 @@
+"""Where a dataset lies. A folder of this machine is a `pathlib.Path`; a URL is a `UPath`, its like for what fsspec reaches.
+
+What differs between the two is done here, and nothing else of segpipe asks which one it has. On an object store these functions
+raise FileNotFoundError for what isn't there, and DatasetError, one line without secrets, for all other trouble.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from segpipe.errors import ConfigError, DatasetError
+from segpipe.secrets import is_url, redact
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+    from upath import UPath
+
+AnyPath: TypeAlias = "Path | UPath"
+_REQUESTS_AT_ONCE = 16
+Found = TypeVar("Found")
+
+
+def path_of(text: str | AnyPath) -> AnyPath:
+    """The place that a text names: an absolute local path, or a URL's place. Raises ConfigError for what is neither."""
+    if isinstance(text, str) and is_url(text) and not text.lower().startswith("file://"):
+        from segpipe.store.objects import at_url  # nobody who writes to a folder pays for the imports
+
+        return at_url(text)
+    if not isinstance(text, (str, Path)):
+        return text
+    try:
+        return Path(text.removeprefix("file://") if isinstance(text, str) else text).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"{redact(str(text))[:200]!r} is no folder's path ({error})") from None
+
+
+def is_local(path: AnyPath) -> TypeIs[Path]:
+    """Whether a place is a path of this machine."""
+    return isinstance(path, Path)
+
+
+@contextlib.contextmanager
+def reaching(path: AnyPath) -> Iterator[None]:
+    """Within it, trouble with an object store becomes a DatasetError; a local path's errors stay as they are."""
+    if is_local(path):
+        yield
+        return
+    from segpipe.store.objects import translated
+
+    with translated(path):
+        yield
+
+
+def reach(root: AnyPath) -> None:
+    """The first contact with an object store. Raises DatasetError, soon, where that isn't there, refuses or doesn't answer."""
+    if not is_local(root):
+        from segpipe.store import objects
+
+        objects.reach(root)
+
+
+def make_folder(folder: AnyPath) -> None:
+    """Make a folder that stays after a power cut; object stores have no folders, and there this does nothing."""
+    if is_local(folder) and not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        flush_folder(folder.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Write a folder's names to the disk: only then does a rename in it survive a power cut."""
+    if os.name != "posix":  # elsewhere folders can't be opened
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:  # some network drives can't
+            raise
+    finally:
+        os.close(handle)
+
+
+def listed(folder: AnyPath, suffix: str = "") -> list[AnyPath]:
+    """What lies in a folder, by name: all, or what ends in `suffix`. A folder that isn't there is empty."""
+    try:
+        if is_local(folder):
+            return [folder / n for n in sorted(os.listdir(folder)) if n.endswith(suffix)]
+        with reaching(folder):
+            names = {str(p).rstrip("/").rpartition("/")[2] for p in folder.fs.ls(folder.path, detail=False)}
+    except FileNotFoundError:
+        return []
+    return [folder / n for n in sorted(names - {folder.name, ""}) if n.endswith(suffix)]
+
+
+def remove(path: AnyPath) -> None:
+    """Delete a file, there or not."""
+    with contextlib.suppress(FileNotFoundError), reaching(path):
+        path.unlink() if is_local(path) else path.fs.rm_file(path.path)
+
+
+def remove_folder(folder: AnyPath) -> None:
+    """Delete a folder with all that is in it, there or not."""
+    if is_local(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    with contextlib.suppress(FileNotFoundError), reaching(folder):
+        folder.fs.rm(folder.path, recursive=True)
+
+
+def read_bytes(path: AnyPath) -> bytes:
+    """A small file whole, by one request. Raises FileNotFoundError."""
+    with reaching(path):
+        found: bytes = path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+    return found
+
+
+def readable(path: AnyPath) -> str | pa.BufferReader:
+    """A Parquet file as pyarrow takes it: from an object store whole, for a shard's file is small and a request slow."""
+    return str(path) if is_local(path) else pa.BufferReader(read_bytes(path))
+
+
+@contextlib.contextmanager
+def opened(path: AnyPath) -> Iterator[str | IO[bytes]]:
+    """A file to read pieces of, such as a footer."""
+    if is_local(path):
+        yield str(path)
+        return
+    with reaching(path), path.fs.open(path.path, "rb", cache_type="none") as file:
+        yield file
+
+
+def gone(path: AnyPath) -> DatasetError:
+    """What to raise for a file that was listed and isn't there any more."""
+    return DatasetError(f"{path}: it was there a moment ago; a run is changing this dataset: try again when it is done")
+
+
+def each(function: Callable[[Any], Found], paths: list[AnyPath]) -> list[Found]:
+    """`function` of each path, in their order; on an object store several at once, where most of the time is waiting."""
+    if len(paths) < 2 or is_local(paths[0]):
+        return [function(p) for p in paths]
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+        return list(pool.map(function, paths))
