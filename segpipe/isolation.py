@@ -135,7 +135,8 @@ def stream(
 
 def call(function: Callable[..., Any], *arguments: Any, timeout_s: float = 30.0) -> Any:
     """`function(*arguments)` in a child process. Raises as `stream`."""
-    return next(stream(_once, function, arguments, timeout_s=timeout_s))
+    (result,) = stream(_once, function, arguments, timeout_s=timeout_s)  # to the end: a child that is cut off isn't kept
+    return result
 
 
 def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Any]:

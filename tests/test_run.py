@@ -229,7 +229,7 @@ def test_a_drive_that_is_away_costs_nothing(
     from segpipe.sources import packets
 
     out = tmp_path / "out"
-    flags = (*FAKE, "--set", "store.frames_per_shard=10")
+    flags = (*FAKE, "--set", "store.frames_per_shard=10", "--set", "read.isolate=false")  # so that the patch below reaches it
     segpipe("run", footage / "clip.mp4", "-o", out, *flags)
     before = snapshot(out)
     (next(p for p in sorted((out / "frames").iterdir()))).unlink()  # so that the plan needs the file again
