@@ -30,15 +30,18 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.futures import PrefectFuture
+from prefect.states import State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
-from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, one_line
+from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri
 from segpipe.report.summary import NOTE, class_shares, describe_run
-from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of
+from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of, room_to_write
+from segpipe.secrets import redact
 from segpipe.store import Store, open_dataset
 from segpipe.worker import SegmentationWorker
 
@@ -61,7 +64,16 @@ def worker_for(job: Job) -> SegmentationWorker:
         return _worker(job.model, job.worker)
 
 
-@task(name="segment-shard", task_run_name="{shard.name}", retries=2, retry_delay_seconds=[2, 20], persist_result=False)
+def worth_another_try(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """A run that was asked to end, and a full disk, are not to be waited for."""
+    error = state.result(raise_on_failure=False)
+    return not (isinstance(error, Stopped) or (isinstance(error, BaseException) and is_no_room(error)))
+
+
+@task(
+    name="segment-shard", task_run_name="{shard.name}", retries=2, retry_delay_seconds=[2, 20], persist_result=False,
+    retry_condition_fn=worth_another_try,
+)  # fmt: skip
 def segment_shard(shard: Shard, job: Job, artifact: UUID | None, share_before: float, share: float) -> ShardReport:
     """Segment one shard. `share_before` and `share` place it in the progress of the whole run (0 to 100)."""
     worker = worker_for(job)
@@ -94,7 +106,7 @@ def segment_footage(job: Job) -> RunReport:
     """
     logger = get_run_logger()
     worker = worker_for(job)
-    with prepared(job, worker) as ready:
+    with stopping.ending(), room_to_write(job), prepared(job, worker) as ready:
         began = time.perf_counter()
         todo = ready.pending.todo
         logger.info("%d frames in %d shards to do, %d done before", frames_in(todo), len(todo), ready.pending.frames_done)
@@ -128,7 +140,10 @@ def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
         if future.state.is_completed():
             reports.append(future.result())
         else:
-            broken[shard.name] = " ".join(str(future.state.message).split())[:300]
+            error = future.state.result(raise_on_failure=False)
+            if isinstance(error, BaseException) and is_no_room(error):
+                raise error
+            broken[shard.name] = redact(" ".join(str(future.state.message).split()))[:300]
     return reports, broken
 
 

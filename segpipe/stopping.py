@@ -25,13 +25,13 @@ def check() -> None:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
+def listening() -> Iterator[list[int]]:
     """Within it, SIGTERM and SIGINT set `STOP`; a second Ctrl-C interrupts at once. At its end, a Ctrl-C is raised as such.
 
-    Signals can be had in the main thread only: elsewhere this does nothing.
+    Gives the list of the signals that came. They can be had in the main thread only: elsewhere this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield []
         return
     came: list[int] = []
 
@@ -44,7 +44,7 @@ def listening() -> Iterator[None]:
     STOP.clear()
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield came
     except Stopped:
         if signal.SIGINT in came:
             raise KeyboardInterrupt from None
@@ -53,3 +53,14 @@ def listening() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         STOP.clear()
+
+
+@contextlib.contextmanager
+def ending() -> Iterator[None]:
+    """Within it, whatever ends the block early (an orchestrator that cancels, Ctrl-C) ends the work in other threads too."""
+    STOP.clear()
+    try:
+        yield
+    except BaseException:
+        STOP.set()
+        raise
