@@ -6,13 +6,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from segpipe import isolation, models
+from segpipe import isolation, models, stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
+from segpipe.live import StreamPlan, StreamReport, notes_on, plan_streams, run_streams, streams_of
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.reading import plan_in_child
 from segpipe.secrets import redact
@@ -38,6 +39,8 @@ class Prepared:
     store: Store
     pending: Pending
     notes: tuple[str, ...] = ()
+    streams: tuple[StreamPlan, ...] = ()
+    """To be recorded; a job has either files or streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class RunReport:
     lanes: int = 1
     device: str = "cpu"
     notes: tuple[str, ...] = ()
+    streams: tuple[StreamReport, ...] = ()
+    stopped: bool = False
+    """Whether a signal ended it: the streams' shards are committed, and `Stopped` wasn't raised."""
 
     @property
     def frames(self) -> int:
@@ -93,22 +99,18 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
 
     Raises SourceError, ModelError or DatasetError before anything is written.
     """
+    streams = streams_of(job)
+    if streams:
+        with opened(job, worker) as (worker, store):
+            yield Prepared(job, worker, store, Pending((), 0, 0), tuple(notes_on(job)), plan_streams(job, streams, store))
+        return
     root = output_folder(job)
     footage = discover(job.inputs)
     for path in [*footage.videos, *footage.images]:
         if path == root or root in path.parents:
             raise ConfigError(f"{job.output}: the output folder holds the input {path}; write the dataset somewhere else")
     check(job, footage)
-    worker = worker or load_worker(job.model, job.worker)
-    spec = worker.segmenter.spec
-    store = Store(root, job.store, spec.classes)
-    store.check(make_manifest(job, spec, worker.precision), job.replace)
-    try:
-        make_folder(root)
-    except OSError as error:
-        raise DatasetError(f"{root}: the folder can't be made ({error.strerror}); choose another") from None
-    with exclusive(root):
-        store.prepare(make_manifest(job, spec, worker.precision), job.replace)
+    with opened(job, worker) as (worker, store):
         known = Known(store)
         facts = survey(job, footage, root)
 
@@ -125,6 +127,23 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
         yield Prepared(job, worker, store, pending, (*notes, *describe_drives(list(facts.values()))))
 
 
+@contextmanager
+def opened(job: Job, worker: SegmentationWorker | None = None) -> Iterator[tuple[SegmentationWorker, Store]]:
+    """Load the model, make or check the dataset, and hold it for this run alone. Raises ModelError or DatasetError."""
+    root = output_folder(job)
+    worker = worker or load_worker(job.model, job.worker)
+    spec = worker.segmenter.spec
+    store, manifest = Store(root, job.store, spec.classes), make_manifest(job, spec, worker.precision)
+    store.check(manifest, job.replace)
+    try:
+        make_folder(root)
+    except OSError as error:
+        raise DatasetError(f"{root}: the folder can't be made ({error.strerror}); choose another") from None
+    with exclusive(root):
+        store.prepare(manifest, job.replace)
+        yield worker, store
+
+
 def output_folder(job: Job) -> AnyPath:
     """Where the dataset lies: an absolute path, or a place on an object store. Raises ConfigError."""
     return path_of(job.output)
@@ -134,11 +153,14 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
     """Run a job here and now. A shard that raises is named in the report, and the others are done.
 
     Raises Stopped where the run was asked to end (`stopping`), and DiskFull where nothing more can be written: what was committed
-    stays in either case, and the next run goes on from there.
+    stays in either case, and the next run goes on from there. Streams that were asked to end are no error: the report says so.
     """
     with room_to_write(job), prepared(job) as ready:
         on_frames = on_start(ready) if on_start else None
         began = time.perf_counter()
+        if ready.streams:
+            recorded = run_streams(ready.streams, job, ready.worker, ready.store, stopping.STOP.is_set, on_frames)
+            return report_of_streams(ready, recorded, time.perf_counter() - began)
         reports, broken = [], {}
         for shard in ready.pending.todo:
             try:
@@ -178,6 +200,16 @@ def report_of(ready: Prepared, shards: list[ShardReport], broken: dict[str, str]
         str(ready.worker.device),
         (*ready.notes, *_shrunk(ready.worker)),
     )
+
+
+def report_of_streams(ready: Prepared, recorded: list[StreamReport], wall_s: float) -> RunReport:
+    """Put the streams' reports together. Raises the first one's error where no stream gave anything at all."""
+    errors = {r.totals.source_id: r.error for r in recorded if r.error is not None}
+    if len(errors) == len(recorded) and not any(r.totals.frames for r in recorded):
+        raise next(iter(errors.values()))
+    broken = {source_id: one_line(error) for source_id, error in errors.items()}
+    report = report_of(ready, [r.totals for r in recorded], broken, wall_s)
+    return replace(report, streams=tuple(recorded), stopped=stopping.STOP.is_set())
 
 
 def _shrunk(worker: SegmentationWorker) -> list[str]:

@@ -69,15 +69,19 @@ def parser() -> argparse.ArgumentParser:
 def _run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The command that segments."""
     run = commands.add_parser("run", help="segment footage into a dataset", description=(
-        "Segment images and videos into a Parquet dataset. Running it again does only what is new."
+        "Segment images, videos or live streams into a Parquet dataset. Running it again does only what is new."
     ))  # fmt: skip
-    run.add_argument("inputs", nargs="*", metavar="INPUT", help="image files, folders, video files, globs")
+    run.add_argument(
+        "inputs", nargs="*", metavar="INPUT", help="image files, folders, video files, globs; or streams: URLs, /dev/video0"
+    )
     run.add_argument("-o", "--output", metavar="OUT", help="the dataset's folder")
     run.add_argument("-c", "--config", metavar="FILE", help="a YAML job, such as configs/dashcam.yaml")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="over the config, such as sampling.every_n=5")
     run.add_argument("--track", action="append", default=[], metavar="FILE", help="GPX, NMEA or CSV of the drive, over track.files")
     run.add_argument("--start", metavar="TIME", help="when the one video begins, such as 2026-05-01T10:00:00Z")
     run.add_argument("--timezone", metavar="ZONE", help="of clocks that don't say theirs, such as Europe/London")
+    run.add_argument("--duration", metavar="TIME", help="how long to record streams, such as 90s, 30m, 8h; without: until stopped")
+    run.add_argument("--until", metavar="TIME", help="when to stop recording streams, such as 2026-05-01T18:00:00Z")
     run.add_argument("--replace", action="store_true", help="throw away a dataset that was made with other settings")
     run.add_argument("--retry-failed", action="store_true", help="do shards with failed frames again")
     run.add_argument("--max-memory", metavar="SIZE", help="bounds the queues between the stages, such as 500MB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segpipe import stopping
 from segpipe.config import Job, apply_sets, make_job, put, read_yaml
-from segpipe.errors import EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError
+from segpipe.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError, Stopped
 
 if TYPE_CHECKING:
     from segpipe.pipeline import OnFrames
@@ -34,13 +35,14 @@ def run(args: Namespace) -> int:
     """`segpipe run`."""
     job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed,
                    **{"track.files": args.track, "time.start": args.start, "time.timezone": args.timezone,
-                      "worker.max_memory": args.max_memory})  # fmt: skip
+                      "worker.max_memory": args.max_memory,
+                      "stream.duration": args.duration, "stream.until": args.until})  # fmt: skip
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
 
     bar = _Progress(args.quiet)
     try:
-        with stopping.listening():
+        with stopping.listening() as signals:
             report = run_job(job, bar.start)
     finally:
         bar.close()
@@ -51,6 +53,8 @@ def run(args: Namespace) -> int:
         print(f"failed frames: segpipe query {job.output} \"SELECT uri, error FROM frames WHERE status = 'error'\"")
     if report.broken:
         return SegpipeError.exit_code
+    if report.stopped:
+        return EXIT_INTERRUPTED if signal.SIGINT in signals else Stopped.exit_code
     return EXIT_SOME_FAILED if report.failed else EXIT_OK
 
 
@@ -70,8 +74,9 @@ class _Progress:
 
         self.names = [c.name for c in ready.worker.segmenter.spec.classes]
         total, done = frames_in(ready.pending.todo), ready.pending.frames_done
-        if total:
-            self.bar = tqdm(total=total + done, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr)
+        if total or ready.streams:  # nobody knows how many frames a stream will have
+            known = total + done if total else None
+            self.bar = tqdm(total=known, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr)
         return self.step
 
     def step(self, frames: int, failed: int) -> None:

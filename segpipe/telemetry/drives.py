@@ -60,9 +60,9 @@ def _gap_text(gap_s: float) -> str:
 
 
 def _family(f: SourceFacts) -> tuple[str, str]:
-    """Folder and name without digits; a folder of images is a drive of its own."""
+    """Folder and name without digits; a folder of images is a drive of its own, and so is a stream."""
     path = Path(f.info.uri)
-    if f.info.kind == "images":
+    if f.info.kind != "video":
         return (f.info.uri, "")
     return (str(path.parent), _DIGITS.sub("#", path.name))
 

@@ -1,0 +1,122 @@
+"""A stream's reader: a child process that decodes and makes frames ready, and the thread here that takes them from it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from segpipe import isolation
+from segpipe.errors import SourceError
+from segpipe.live.inbox import End, Inbox, Input
+from segpipe.models.preprocess import Preprocessing
+from segpipe.quality import QualityMeter
+from segpipe.regions import Regions
+from segpipe.sources.live import BackOff, LiveRequest, live_frames
+from segpipe.sources.timeline import Gap
+from segpipe.stages import prepare
+
+log = logging.getLogger(__name__)
+_CRASHES = 5
+"""So many crashes without a frame between them, and the stream is given up."""
+
+
+@dataclass(frozen=True)
+class FeedRequest:
+    """All that the child needs: it travels there whole."""
+
+    live: LiveRequest
+    preprocessing: Preprocessing
+    metered: Regions | None
+    silence_s: float
+    """Without a sign of life for so long, the child counts as hanging."""
+    isolate: bool = True
+
+
+def live_inputs(request: FeedRequest) -> Iterator[Input | Gap]:
+    """A stream's frames at the network's size, its failures and its gaps. Raises SourceError as `live_frames`."""
+    meter = None if request.metered is None else QualityMeter(request.metered)
+    for item in live_frames(request.live):
+        if isinstance(item, Gap):
+            yield item
+        else:
+            yield from prepare([item], request.preprocessing, meter)
+
+
+class Feeder:
+    """Fills an inbox from a stream until the inbox is closed; `seconds` are those that the reading itself took."""
+
+    def __init__(self, request: FeedRequest, inbox: Inbox) -> None:
+        self.request, self.inbox = request, inbox
+        self.seconds = 0.0
+        self._crashes = 0
+        self._thread = threading.Thread(target=self._work, name=f"segpipe-{request.live.stream.info.source_id}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the reading. A thread that hangs in FFmpeg is left behind: it ends with the process."""
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        back_off = BackOff(1.0, 30.0)
+        end = End()
+        while not self.inbox.closed():
+            try:
+                self._read()
+            except isolation.Cancelled:
+                pass
+            except isolation.ChildLost as lost:
+                error = self._crashed(str(lost))
+                if error is None:
+                    back_off.tries = self._crashes
+                    for _ in back_off.waits():
+                        if self.inbox.closed():
+                            break
+                    continue
+                end = End(error)
+            except BaseException as error:  # noqa: BLE001 - it is raised again on the recorder's side
+                end = End(error)
+            break
+        self.inbox.put(end)
+
+    def _read(self) -> None:
+        if self.request.isolate:
+            items = isolation.stream(
+                live_inputs, self.request, timeout_s=self.request.silence_s, cancelled=self.inbox.closed, on_busy=self._busy
+            )
+        else:
+            items = live_inputs(self.request)
+        for item in items:
+            if self.inbox.closed():
+                return
+            self._passed(item)
+            self.inbox.put(item)
+
+    def _passed(self, item: Input | Gap) -> None:
+        """Remember where a reader after a crash has to go on."""
+        if not isinstance(item, Gap):
+            self._crashes = 0
+            live = self.request.live
+            self.request = replace(self.request, live=replace(live, begin_us=item.ref.timestamp_us or live.begin_us,
+                                                              pts_s=item.ref.pts_s or 0.0, again="crash"))  # fmt: skip
+
+    def _crashed(self, why: str) -> SourceError | None:
+        """Note a crash; an error where it is one too many."""
+        self._crashes += 1
+        live = self.request.live
+        log.warning("%s: %s; connecting again", live.stream.info.uri, why)
+        if self._crashes >= _CRASHES:
+            return SourceError(f"{live.stream.info.uri}: {why}, {self._crashes} times without a frame between", transient=True)
+        self.request = replace(self.request, live=replace(live, reason=why))
+        now_us = time.time_ns() // 1000
+        if live.again is not None:
+            self.inbox.put(Gap("crash", live.begin_us, max(now_us, live.begin_us), live.pts_s, reason=why, closed=False))
+        return None
+
+    def _busy(self, seconds: float) -> None:
+        self.seconds += seconds

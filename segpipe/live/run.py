@@ -1,0 +1,103 @@
+"""All streams of a job at once: planned against what the dataset holds, each recorded in a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from segpipe.config import Job
+from segpipe.errors import ConfigError
+from segpipe.live.recorder import Recorder, Span, StreamReport
+from segpipe.pipeline import OnFrames
+from segpipe.sources.streams import Stream, is_stream, stream_of
+from segpipe.store import Store
+from segpipe.store.sources import read_facts, write_facts
+from segpipe.telemetry.facts import SourceFacts
+from segpipe.units import seconds_of, utc_of
+from segpipe.worker import SegmentationWorker
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """A stream and the time for which it is recorded."""
+
+    stream: Stream
+    span: Span
+
+
+def streams_of(job: Job) -> tuple[Stream, ...]:
+    """The job's streams, none where it reads files. Raises ConfigError for what can't be done with them, SourceError for a protocol
+    that isn't known."""
+    found = [text for text in job.inputs if is_stream(text)]
+    if not found:
+        return ()
+    if len(found) < len(job.inputs):
+        raise ConfigError(
+            f"the inputs are {len(found)} streams and {len(job.inputs) - len(found)} of files: a run with streams ends when it is "
+            "stopped, so run the files apart (into the same dataset, if you like)"
+        )
+    if job.sampling.every_m:
+        raise ConfigError("sampling.every_m needs a track, and a stream has none; sample by every_n, per_second or keyframes")
+    streams = {s.info.source_id: s for s in map(stream_of, found)}
+    if len(streams) < len(found):
+        raise ConfigError("a stream is named twice in the inputs; name each once")
+    if job.stream.until is not None and utc_of(job.stream.until).timestamp() <= time.time():
+        raise ConfigError(f"stream.until: {job.stream.until} has passed; name a moment to come, or give stream.duration")
+    return tuple(streams.values())
+
+
+def notes_on(job: Job) -> list[str]:
+    """What of the job doesn't apply to streams, as lines for people."""
+    notes = []
+    if job.ego_mask != "off":
+        notes.append("ego_mask: auto needs to see a whole video first, and isn't available for streams; ignore_regions is")
+    if job.track.files or job.time.start is not None:
+        notes.append("tracks and time.start are for files: a stream's frames have the time of their arrival and no position")
+    return notes
+
+
+def plan_streams(job: Job, streams: tuple[Stream, ...], store: Store) -> tuple[StreamPlan, ...]:
+    """From when to when each stream is recorded, beginning now, and its row in the table `sources` where it has none."""
+    ends: dict[str, int] = {}
+    for record in store.records():
+        ends[record.source.source_id] = max(record.end_us, ends.get(record.source.source_id, 0))
+    begin_us = time.time_ns() // 1000
+    limits = [begin_us + round(seconds_of(job.stream.duration) * 1e6)] if job.stream.duration else []
+    limits += [round(utc_of(job.stream.until).timestamp() * 1e6)] if job.stream.until else []
+    end_us = min(limits, default=None)
+    for stream in streams:
+        if read_facts(store.root, stream.info.source_id) is None:
+            info = stream.info
+            write_facts(store.root, SourceFacts(info, "stream", 0.0, None, begin_us, job.stream.clock, drive_id=info.source_id))
+    return tuple(StreamPlan(s, Span(begin_us, ends.get(s.info.source_id, 0), end_us)) for s in streams)
+
+
+def record_stream(
+    plan: StreamPlan, job: Job, worker: SegmentationWorker, store: Store, stop: Callable[[], bool],
+    on_frames: OnFrames | None = None,
+) -> StreamReport:  # fmt: skip
+    """Record one stream until its end, its time, or `stop`. Raises what stands in the way of writing."""
+    return Recorder(plan.stream, plan.span, job, worker, store, stop, on_frames).run()
+
+
+def run_streams(
+    plans: tuple[StreamPlan, ...], job: Job, worker: SegmentationWorker, store: Store, stop: Callable[[], bool],
+    on_frames: OnFrames | None = None,
+) -> list[StreamReport]:  # fmt: skip
+    """Record all streams at once. Where one can't be written the others end too, with their shards committed, and it is raised."""
+    failed: list[BaseException] = []
+
+    def one(plan: StreamPlan) -> StreamReport:
+        return record_stream(plan, job, worker, store, lambda: stop() or bool(failed), on_frames)
+
+    with ThreadPoolExecutor(len(plans), "segpipe-stream") as pool:
+        futures = [pool.submit(one, plan) for plan in plans]
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            failed += [e for f in done if (e := f.exception()) is not None]
+        except BaseException as error:  # a second Ctrl-C: the threads must not go on without anybody
+            failed.append(error)
+            raise
+    return [f.result() for f in futures]
