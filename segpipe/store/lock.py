@@ -1,36 +1,98 @@
-"""One run at a time in a dataset."""
+"""One run at a time in a dataset.
+
+A local folder is held by `flock`, which the kernel lets go when its owner ends, however it ends. Where there is none of it, and on
+object stores, a file with heartbeats stands for the run (`lock_object`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
-from segpipe.errors import DatasetBusy, DatasetError
+from segpipe.errors import DatasetError
+from segpipe.store.lock_object import TIMING, LockObject, Timing
+from segpipe.store.owner import Owner, busy, read_owner
 from segpipe.store.places import AnyPath, is_local
 
 try:
     import fcntl
-except ImportError:  # not a POSIX system: there, two runs at once aren't noticed
+except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
-FILES = (".lock", ".lock.json")
-"""What this module leaves in a dataset's folder."""
+PREFIX = ".lock"
+"""What the names of all files of this module begin with."""
+FILES = FLOCK, OBJECT = PREFIX, f"{PREFIX}.json"
+_HELD_BY_ANOTHER = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+_NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+_held: dict[str, LockObject] = {}
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def exclusive(root: Path | AnyPath) -> Iterator[None]:
-    """Hold a dataset for one run; the system lets go when the process ends, however it ends. Raises DatasetBusy where
-    another run holds it."""
-    if fcntl is None or not is_local(root):
+def exclusive(root: AnyPath, timing: Timing | None = None) -> Iterator[None]:
+    """Hold a dataset for one run. Raises DatasetBusy, with who holds it and since when, where another run does; what a dead run
+    held is taken over."""
+    with contextlib.ExitStack() as stack:
+        if not (is_local(root) and fcntl is not None and stack.enter_context(_flocked(root))):
+            lock = LockObject(root, root / OBJECT, timing or TIMING)
+            stack.enter_context(lock)
+            _held[str(root)] = lock
+            stack.callback(_held.pop, str(root), None)
         yield
-        return
-    with (root / ".lock").open("w") as file:
+
+
+def check_held(root: AnyPath) -> None:
+    """Before a commit: raises DatasetBusy where another run has taken over the dataset that this process holds."""
+    lock = _held.get(str(root))
+    if lock is not None:
+        lock.check()
+
+
+@contextlib.contextmanager
+def _flocked(root: Path) -> Iterator[bool]:
+    """Whether the folder is held now; False where its file system has no locks."""
+    try:
+        file = (root / FLOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"{root}: nothing can be written there ({error.strerror}); choose another folder") from None
+    with file:
+        if not _flock(root, file):
+            yield False
+            return
+        left = _note(file)
+        if left is not None:  # whoever ends in order takes its note away
+            log.info("%s: the run before ended without letting go (%s); this one goes on", root, left.describe())
+        _write(file, Owner.here().text())
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                raise DatasetError(f"{root}: the folder can't be locked ({error.strerror}); use a local disk") from None
-            raise DatasetBusy(f"{root}: another run is writing to this dataset; wait for it, or write elsewhere") from None
-        yield
+            yield True
+        finally:
+            _write(file, "")
+
+
+def _flock(root: Path, file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD_BY_ANOTHER:
+            raise busy(root, _note(file)) from None
+        if error.errno in _NO_FLOCK:
+            return False
+        raise DatasetError(f"{root}: the folder can't be locked ({error.strerror}); choose another folder") from None
+    return True
+
+
+def _note(file: IO[str]) -> Owner | None:
+    file.seek(0)
+    return read_owner(file.read())
+
+
+def _write(file: IO[str], text: str) -> None:
+    """On a full disk the note stays out: the lock holds without it."""
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(text)
+        file.flush()

@@ -15,6 +15,7 @@ from segpipe.frames import FrameRef
 from segpipe.store.files import aside, publish
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
+from segpipe.store.lock import check_held
 from segpipe.store.places import AnyPath, readable
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
 from segpipe.store.rows import PlaceDigest, place_columns
@@ -58,6 +59,7 @@ def _rewrite(path: AnyPath, table: pa.Table, columns: list[dict[str, Any]], reco
     metadata = {SHARD_KEY: record_text(record.shard(), record), GEO_KEY: geo_metadata(bounds)}
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {k.encode(): v.encode() for k, v in metadata.items()})
     pq.write_table(table, aside(path), compression="zstd", compression_level=compression_level)
+    check_held(path.parent.parent)
     publish(path)
 
 

@@ -15,6 +15,7 @@ from segpipe.results import FrameResult, Verdict
 from segpipe.store.files import aside, publish
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
+from segpipe.store.lock import check_held
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
 from segpipe.store.rows import RowBuffer
 from segpipe.store.schema import COMMIT_ORDER, GAPS, SCHEMA_VERSION, TABLES
@@ -118,6 +119,7 @@ class ShardWriter:
         self._write_gaps()
         for table in COMMIT_ORDER:
             if table in TABLES or self.gaps:
+                check_held(self.store.root)
                 publish(self.store.path(table, self.shard.name))
 
     def _write_gaps(self) -> None:

@@ -14,7 +14,8 @@ from segpipe.frames import Shard
 from segpipe.models.spec import ClassInfo
 from segpipe.sources.identity import files_digest, image_frame_id
 from segpipe.store.files import ASIDE
-from segpipe.store.lock import FILES as LOCKS
+from segpipe.store.lock import PREFIX as LOCK
+from segpipe.store.lock import check_held
 from segpipe.store.manifest import FILE, check_same, read_manifest, write_manifest
 from segpipe.store.places import (
     AnyPath,
@@ -85,6 +86,7 @@ class Store:
 
     def discard(self, shard_name: str) -> None:
         """Take a shard out, its `frames` first: what is left over is unfinished and removed by the next run."""
+        check_held(self.root)
         for table in reversed(COMMIT_ORDER):
             path = self.path(table, shard_name)
             remove(path)
@@ -119,4 +121,4 @@ def _foreign(root: AnyPath) -> bool:
     """Whether a folder without a manifest holds anything: nothing of a user's must be taken for ours."""
     if is_local(root) and root.exists() and not root.is_dir():
         raise DatasetError(f"{root}: not a folder; name a folder for the dataset")
-    return any(p.name not in {*LOCKS, FILE + ASIDE} for p in listed(root))
+    return any(p.name != FILE + ASIDE and not p.name.startswith(LOCK) for p in listed(root))
