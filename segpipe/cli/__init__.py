@@ -9,13 +9,13 @@ import sys
 from importlib import import_module
 
 from segpipe import __version__
-from segpipe.cli.analysing import add_commands
+from segpipe.cli import analysing, checking
 from segpipe.errors import EXIT_INTERRUPTED, SegpipeError
 
 _EXITS = """exit codes:
   0 done   1 a shard or something unexpected failed   2 wrong usage or config   3 input missing or unreadable
   4 model   5 dataset   6 done, but some frames failed (rows with status 'error')
-  7 training   130 interrupted (Ctrl-C)   143 stopped (SIGTERM)"""
+  7 training   8 rows missing, doubled or wrong (verify)   130 interrupted (Ctrl-C)   143 stopped (SIGTERM)"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -61,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--frames", type=int, default=120, help="frames to measure (at most; default 120)")
     bench.add_argument("--rounds", type=int, default=3, help="rounds of all measurements; the medians count (default 3)")
     bench.add_argument("--json", action="store_true", help="print JSON")
-    add_commands(commands)
+    analysing.add_commands(commands)
+    checking.add_commands(commands)
     _models(commands)
     return top
 
@@ -138,6 +139,7 @@ def _labelled_data(command: argparse.ArgumentParser) -> None:
 _MODULES = {
     "run": "running", "bench": "running", "models": "running", "sample": "running",
     "events": "analysing", "aggregate": "analysing", "diff": "analysing",
+    "verify": "checking", "errors": "checking", "report": "checking",
     "train": "training", "evaluate": "training", "compare": "training", "export": "training",
 }  # fmt: skip
 

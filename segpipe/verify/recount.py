@@ -86,16 +86,18 @@ class Recount:
 
 def _shape(mask: Mask, y: int, x: int) -> dict[str, float]:
     """Count, box, centroid and components of the pixels of a mask bool [h, w] that begins at (y, x)."""
-    number, _, stats, centroids = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8, ltype=cv2.CV_32S)
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    box = np.ascontiguousarray(mask[top : top + height, left : left + width]).view(np.uint8)
+    x, y = x + left, y + top
+    number, _, stats, centroids = cv2.connectedComponentsWithStats(box, connectivity=8, ltype=cv2.CV_32S)
     area = stats[1:, cv2.CC_STAT_AREA].astype(np.int64)
-    left, top = stats[1:, cv2.CC_STAT_LEFT], stats[1:, cv2.CC_STAT_TOP]
     centre = (centroids[1:] * area[:, None]).sum(axis=0) / area.sum()
     return {
         "pixel_count": int(area.sum()),
-        "x_min": int(left.min()) + x,
-        "y_min": int(top.min()) + y,
-        "x_max": int((left + stats[1:, cv2.CC_STAT_WIDTH]).max()) - 1 + x,
-        "y_max": int((top + stats[1:, cv2.CC_STAT_HEIGHT]).max()) - 1 + y,
+        "x_min": x,
+        "y_min": y,
+        "x_max": x + width - 1,
+        "y_max": y + height - 1,
         "components": number - 1,
         "centroid_x": float(centre[0]) + x,
         "centroid_y": float(centre[1]) + y,
