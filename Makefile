@@ -28,11 +28,11 @@ $(BIN)/python:
 	@touch $@
 
 .venv/test: .venv/base
-	$(INSTALL) -e '.[flows,hf,train,export,test]'
+	$(INSTALL) -e '.[flows,hf,train,export,s3,test]'
 	@touch $@
 
 .venv/check: .venv/test
-	$(INSTALL) -e '.[flows,hf,train,export,test,check]'
+	$(INSTALL) -e '.[flows,hf,train,export,s3,test,check]'
 	@touch $@
 
 demo: .venv/base

@@ -29,8 +29,8 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
-from prefect.states import State
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe import stopping
@@ -43,6 +43,7 @@ from segpipe.report.summary import NOTE, class_shares, describe_run
 from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of, room_to_write
 from segpipe.secrets import redact
 from segpipe.store import Store, open_dataset
+from segpipe.store.places import as_shown
 from segpipe.worker import SegmentationWorker
 
 PROGRESS_EVERY_S = 5.0
@@ -161,7 +162,7 @@ def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
         *({"what": f"share of {name}", "value": f"{value * 100:.1f} %"} for name, value in class_shares(report, names)),
         *({"what": f"failed shard {name}", "value": why} for name, why in report.broken.items()),
     ]
-    create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {job.output}")
+    create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {as_shown(job.output)}")
     done = [s for s in report.shards if s.frames > s.failed]
     if done:
         dataset = open_dataset(job.output)

@@ -39,6 +39,7 @@ def run(args: Namespace) -> int:
                       "stream.duration": args.duration, "stream.until": args.until})  # fmt: skip
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
+    from segpipe.store.places import as_shown
 
     bar = _Progress(args.quiet)
     try:
@@ -48,9 +49,10 @@ def run(args: Namespace) -> int:
         bar.close()
     for line in describe_run(report, bar.names):
         print(line)
-    print(f"dataset: {job.output}")
+    output = as_shown(job.output)
+    print(f"dataset: {output}")
     if report.failed:
-        print(f"failed frames: segpipe query {job.output} \"SELECT uri, error FROM frames WHERE status = 'error'\"")
+        print(f"failed frames: segpipe query {output} \"SELECT uri, error FROM frames WHERE status = 'error'\"")
     if report.broken:
         return SegpipeError.exit_code
     if report.stopped:

@@ -43,6 +43,11 @@ def path_of(text: str | AnyPath) -> AnyPath:
         raise ConfigError(f"{redact(str(text))[:200]!r} is no folder's path ({error})") from None
 
 
+def as_shown(text: str) -> str:
+    """An output as it is printed: a path as it was given, a URL without its credentials."""
+    return str(path_of(text)) if is_url(text) else text
+
+
 def is_local(path: AnyPath) -> TypeIs[Path]:
     """Whether a place is a path of this machine."""
     return isinstance(path, Path)
@@ -101,6 +106,14 @@ def listed(folder: AnyPath, suffix: str = "") -> list[AnyPath]:
     return [folder / n for n in sorted(names - {folder.name, ""}) if n.endswith(suffix)]
 
 
+def size_bytes(folder: AnyPath) -> int:
+    """Bytes of all files in a folder and below."""
+    if is_local(folder):
+        return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    with reaching(folder):
+        return int(folder.fs.du(folder.path))
+
+
 def remove(path: AnyPath) -> None:
     """Delete a file, there or not."""
     with contextlib.suppress(FileNotFoundError), reaching(path):
@@ -108,12 +121,11 @@ def remove(path: AnyPath) -> None:
 
 
 def remove_folder(folder: AnyPath) -> None:
-    """Delete a folder with all that is in it, there or not."""
+    """Delete a folder of files, there or not."""
     if is_local(folder):
         shutil.rmtree(folder, ignore_errors=True)
         return
-    with contextlib.suppress(FileNotFoundError), reaching(folder):
-        folder.fs.rm(folder.path, recursive=True)
+    each(remove, listed(folder))  # one by one: to fsspec's own, a name with brackets is a pattern
 
 
 def read_bytes(path: AnyPath) -> bytes:
