@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from segpipe.errors import ConfigError
 
@@ -71,3 +72,40 @@ def filled(part: str, url: str) -> str:
         return os.environ[name]
 
     return _VARIABLE.sub(value, part)
+
+
+def holds_secrets(url: str) -> bool:
+    """Whether a URL says a user, a password or a hidden query value itself, and not by ${NAME}."""
+    if not is_url(url):
+        return False
+    _, users, _, query = _parts(url)
+    return any(_VARIABLE.sub("", u) for u in users) or any(_part(q) != q and _VARIABLE.sub("", q.partition("=")[2]) for q in query)
+
+
+def in_environment(url: str, prefix: str = "SEGPIPE_SECRET") -> str:
+    """The URL with its secrets moved to variables of this process: what keeps the text then keeps none of them."""
+    if not holds_secrets(url):
+        return url
+    head, users, place, query = _parts(url)
+    user = ":".join(_moved(u, prefix) for u in users) + "@" if users else ""
+    pairs = [q.partition("=") for q in query]
+    values = [f"{k}={_moved(v, prefix)}" if _part(f"{k}={v}") != f"{k}={v}" else k + sign + v for k, sign, v in pairs]
+    return f"{head}://{user}{place}" + ("?" + "&".join(values) if query else "")
+
+
+def _parts(url: str) -> tuple[str, list[str], str, list[str]]:
+    """Protocol, user and password, server with path, and the parts of the query."""
+    head, _, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    if at and "?" in user and _SERVER.search(url.partition("?")[0]):  # the @ is in the query
+        user, place = "", rest
+    place, _, query = place.partition("?")
+    return head, user.split(":", 1) if user else [], place, query.split("&") if query else []
+
+
+def _moved(value: str, prefix: str) -> str:
+    if not _VARIABLE.sub("", value):
+        return value
+    number = next(n for n in itertools.count(1) if os.environ.get(f"{prefix}_{n}", unquote(value)) == unquote(value))
+    os.environ[f"{prefix}_{number}"] = unquote(value)
+    return f"${{{prefix}_{number}}}"

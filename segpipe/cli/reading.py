@@ -55,7 +55,7 @@ def _plain(value: object) -> object:
 def info(args: Namespace) -> int:
     """`segpipe info`."""
     from segpipe.report.source_text import describe_facts
-    from segpipe.report.summary import size_on_disk, sources_of
+    from segpipe.report.summary import describe_gaps, size_on_disk, sources_of
     from segpipe.store.sources import all_facts, read_facts
     from segpipe.telemetry.drives import describe_drives
     from segpipe.telemetry.interpolate import length_m
@@ -73,6 +73,8 @@ def info(args: Namespace) -> int:
         facts = read_facts(dataset.root, s.source_id)
         for line in [] if facts is None else describe_facts(facts, length_m(facts.track)):
             print(f"    {line}")
+        for line in describe_gaps(dataset, s.source_id) if s.kind == "stream" else []:
+            print(f"    {line}")
     for line in describe_drives(all_facts(dataset.root)):
         print(line)
     return EXIT_OK
@@ -82,12 +84,13 @@ def overlay(args: Namespace) -> int:
     """`segpipe overlay`."""
     from tqdm import tqdm
 
-    from segpipe.report.overlay import records_of, source_ids, write_overlay
+    from segpipe.report.overlay import NOT_KEPT, records_of, source_ids, write_overlay
 
     dataset = open_dataset(args.dataset)
     ids = source_ids(dataset)
     if not ids:
-        raise DatasetError(f"{args.dataset}: no frame has a mask yet")
+        streams = any(r.source.kind == "stream" for r in dataset.records())
+        raise DatasetError(f"{args.dataset}: {NOT_KEPT if streams else 'no frame has a mask yet'}")
     chosen = args.source or ids[0]
     total = sum(r.frames - r.failed for r in records_of(dataset, chosen))
     with tqdm(total=total, unit="frame", desc=chosen, disable=None) as bar:

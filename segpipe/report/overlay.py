@@ -37,9 +37,13 @@ class Segmented:
     labels: UInt8
 
 
+NOT_KEPT = "a stream's pictures aren't kept, only its masks: an overlay needs footage in files"
+
+
 def source_ids(dataset: Dataset) -> list[str]:
-    """The sources of a dataset that have masks, in order."""
-    return list(dict.fromkeys(r.source.source_id for r in dataset.records() if r.frames > r.failed))
+    """The sources of a dataset that have masks and footage, in order."""
+    kept = (r for r in dataset.records() if r.frames > r.failed and r.source.kind != "stream")
+    return list(dict.fromkeys(r.source.source_id for r in kept))
 
 
 def records_of(dataset: Dataset, source_id: str) -> list[ShardRecord]:
@@ -48,6 +52,8 @@ def records_of(dataset: Dataset, source_id: str) -> list[ShardRecord]:
     if not found:
         known = ", ".join(source_ids(dataset)[:20]) or "none"
         raise DatasetError(f"no masks of a source {source_id!r} in {dataset.root}; there are: {known}")
+    if found[0].source.kind == "stream":
+        raise DatasetError(f"{source_id}: {NOT_KEPT}")
     return sorted(found, key=lambda r: (r.start, r.files[0].name))
 
 

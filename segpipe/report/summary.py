@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+from segpipe.live import StreamReport
 from segpipe.run import RunReport
 from segpipe.store.dataset import Dataset
+from segpipe.store.places import size_bytes
 
 NOTE = "note: "
 """What a line about a source begins with that somebody should read."""
@@ -36,7 +38,7 @@ def sources_of(dataset: Dataset) -> list[SourceSummary]:
 
 def size_on_disk(dataset: Dataset) -> int:
     """Bytes of the dataset's files."""
-    return sum(p.stat().st_size for p in dataset.root.rglob("*") if p.is_file())
+    return size_bytes(dataset.root)
 
 
 def describe_run(report: RunReport, names: list[str]) -> list[str]:
@@ -52,14 +54,37 @@ def describe_run(report: RunReport, names: list[str]) -> list[str]:
     lines = [
         f"{report.frames} frames in {report.wall_s:.1f} s ({rate:.1f} frames/s), {report.failed} failed{before}",
         f"busy: read {report.total('read_s'):.1f} s, infer {report.total('infer_s'):.1f} s over {report.lanes} lanes on "
-        f"{report.device}, write {report.total('write_s'):.1f} s; limited by {_limit(report)}",
+        f"{report.device}, write {report.total('write_s'):.1f} s; limited by {'the stream' if report.streams else _limit(report)}",
     ]
+    lines += [_stream(s) for s in report.streams]
     lines.append(f"with a position: {report.placed} of {report.frames} frames; usable: {report.usable}")
     shares = class_shares(report, names)
     if shares:
         lines.append("share of pixels: " + ", ".join(f"{n} {v * 100:.1f} %" for n, v in shares if v >= 0.0005))
     lines += _old_failures(report)
-    return [*lines, *(f"shard {name} failed: {why}" for name, why in report.broken.items()), *_notes(report)]
+    return [
+        *lines,
+        *(f"{'stream' if report.streams else 'shard'} {name} failed: {why}" for name, why in report.broken.items()),
+        *_notes(report),
+    ]
+
+
+def _stream(report: StreamReport) -> str:
+    said = f"{report.totals.source_id}: {report.totals.frames} frames in {report.shards} shards, {report.dropped} dropped on lag"
+    return f"{said}; connected again {report.reconnects} times; {report.gaps} gaps of {report.gap_s:.1f} s in all"
+
+
+def describe_gaps(dataset: Dataset, source_id: str) -> list[str]:
+    """A line about a stream's gaps, none where it has none."""
+    table = dataset.arrow("gaps")
+    rows = [r for r in table.to_pylist() if r["source_id"] == source_id]
+    if not rows:
+        return []
+    away = [r for r in rows if r["kind"] != "lag"]
+    kinds = Counter(r["kind"] for r in away)
+    dropped = sum(r["frames_dropped"] or 0 for r in rows)
+    counted = ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items())) or "none"
+    return [f"gaps:  {sum(r['duration_s'] for r in away):.1f} s in all ({counted}); {dropped} frames dropped on lag"]
 
 
 def _notes(report: RunReport, most: int = 12) -> list[str]:
