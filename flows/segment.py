@@ -29,6 +29,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
@@ -37,10 +38,22 @@ from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
 from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
+from segpipe.live.recorder import StreamReport
+from segpipe.live.run import record_stream, refuse_secrets, without_secrets
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri
 from segpipe.report.summary import NOTE, class_shares, describe_run
-from segpipe.run import Prepared, RunReport, frames_in, load_worker, output_folder, prepared, report_of, room_to_write
+from segpipe.run import (
+    Prepared,
+    RunReport,
+    frames_in,
+    load_worker,
+    output_folder,
+    prepared,
+    report_of,
+    report_of_streams,
+    room_to_write,
+)
 from segpipe.secrets import redact
 from segpipe.store import Store, open_dataset
 from segpipe.store.places import as_shown
@@ -106,21 +119,25 @@ def segment_footage(job: Job) -> RunReport:
     can't be read don't fail the run: they are rows in `frames` with their error.
     """
     logger = get_run_logger()
+    refuse_secrets(job)
     worker = worker_for(job)
     with stopping.ending(), room_to_write(job), prepared(job, worker) as ready:
         began = time.perf_counter()
         todo = ready.pending.todo
         logger.info("%d frames in %d shards to do, %d done before", frames_in(todo), len(todo), ready.pending.frames_done)
-        reports, broken = _run_tasks(ready) if todo else ([], {})
-        report = report_of(ready, reports, broken, time.perf_counter() - began)
+        if ready.streams:
+            report = report_of_streams(ready, _record_in_tasks(ready), time.perf_counter() - began)
+        else:
+            report = report_of(ready, *(_run_tasks(ready) if todo else ([], {})), time.perf_counter() - began)
     for line in describe_run(report, [c.name for c in worker.segmenter.spec.classes]):
         logger.log(logging.WARNING if line.startswith(NOTE) else logging.INFO, line)
     try:
         _publish(job, report, worker)
     except Exception as error:  # noqa: BLE001 - the dataset is what counts; a picture that failed must not hide failed shards
         logger.warning("the artifacts couldn't be published: %s", one_line(error))
+    broken, parts = report.broken, f"{len(report.streams)} streams" if report.streams else f"{len(todo)} shards"
     if broken:
-        raise ShardsFailed(f"{len(broken)} of {len(todo)} shards failed: " + "; ".join(f"{n} ({w})" for n, w in broken.items()))
+        raise ShardsFailed(f"{len(broken)} of {parts} failed: " + "; ".join(f"{n} ({w})" for n, w in broken.items()))
     return report
 
 
@@ -148,6 +165,21 @@ def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
     return reports, broken
 
 
+@task(name="segment-stream", task_run_name="{name}", persist_result=False, cache_policy=NO_CACHE)
+def segment_stream(name: str, which: int, ready: Prepared) -> StreamReport:
+    """Record one stream; `which` is its place in the plan."""
+    return record_stream(ready.streams[which], ready.job, ready.worker, ready.store, stopping.STOP.is_set)
+
+
+def _record_in_tasks(ready: Prepared) -> list[StreamReport]:
+    """All streams at once: none of them ends so that the next may begin. Raises what a task raised."""
+    at_once: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=len(ready.streams))
+    with at_once as runner:
+        names = [plan.stream.info.source_id for plan in ready.streams]
+        futures = [runner.submit(segment_stream, {"name": n, "which": i, "ready": ready}) for i, n in enumerate(names)]
+        return [f.result() for f in futures]
+
+
 def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
     """The summary table, and an overlay of a frame of this run."""
     names = [c.name for c in worker.segmenter.spec.classes]
@@ -156,6 +188,7 @@ def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
         {"what": "failed", "value": str(report.failed)},
         {"what": "with a position", "value": str(report.placed)},
         {"what": "usable", "value": str(report.usable)},
+        *({"what": f"gaps of {s.totals.source_id}", "value": f"{s.gaps}, {s.gap_s:.1f} s in all"} for s in report.streams),
         {"what": "done before", "value": str(report.frames_before)},
         {"what": "seconds", "value": f"{report.wall_s:.1f}"},
         *({"what": stage, "value": f"{report.total(stage):.1f}"} for stage in ("read_s", "infer_s", "write_s")),
@@ -164,7 +197,7 @@ def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
     ]
     create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {as_shown(job.output)}")
     done = [s for s in report.shards if s.frames > s.failed]
-    if done:
+    if done and not report.streams:  # a stream's pictures aren't kept
         dataset = open_dataset(job.output)
         picture = overlay_data_uri(dataset, done[len(done) // 2].name)
         create_image_artifact(picture, key="segpipe-overlay", description=f"a frame of {done[len(done) // 2].source_id}")
@@ -177,13 +210,15 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
     try:
-        job = make_job(apply_sets(read_yaml(args.config), args.set), args.config)
+        job = without_secrets(make_job(apply_sets(read_yaml(args.config), args.set), args.config))
         report = segment_footage(job)
     except SegpipeError as error:
         print(f"segpipe: {error}", file=sys.stderr)
         return error.exit_code
     for line in describe_run(report, [c.name for c in open_dataset(job.output).classes]):
         print(line)
+    if report.stopped:
+        return Stopped.exit_code
     return EXIT_SOME_FAILED if report.failed else 0
 
 

@@ -11,6 +11,7 @@ from segpipe.config import Job
 from segpipe.errors import ConfigError
 from segpipe.live.recorder import Recorder, Span, StreamReport
 from segpipe.pipeline import OnFrames
+from segpipe.secrets import holds_secrets, in_environment, redact
 from segpipe.sources.streams import Stream, is_stream, stream_of
 from segpipe.store import Store
 from segpipe.store.sources import read_facts, write_facts
@@ -101,3 +102,18 @@ def run_streams(
             failed.append(error)
             raise
     return [f.result() for f in futures]
+
+
+def refuse_secrets(job: Job) -> None:
+    """Raises ConfigError where an input says its password itself: what schedules a job keeps the job in a database."""
+    for text in job.inputs:
+        if holds_secrets(text):
+            raise ConfigError(
+                f"{redact(text)}: a scheduled job is stored, so it must not hold a password; put it into the environment of the "
+                "worker, and write ${NAME} in its place"
+            )
+
+
+def without_secrets(job: Job) -> Job:
+    """The job with the secrets of its inputs moved to the environment of this process."""
+    return job.model_copy(update={"inputs": tuple(in_environment(i) for i in job.inputs)})

@@ -145,7 +145,7 @@ class Connection:
             if paced or len(held) >= _HELD_PACKETS or time.monotonic() - since > _HELD_S:
                 break
         base = self.stream.time_base
-        known = [(float(p.pts * base), a) for p, a in held if p.pts is not None and base is not None]
+        known = [(float(p.pts * base), a) for p, a in held if p.size and p.pts is not None and base is not None]
         if known:
             self._known_s = known[0][0]
             self._offset_us = min(a - media_s * 1e6 for media_s, a in known)
@@ -154,11 +154,10 @@ class Connection:
         yield from packets
 
     def _packets(self, clock: SteadyClock) -> Iterator[tuple[av.Packet[Any], int]]:
-        """Packets with their arrivals (UTC, microseconds); the empty one at the end of a file drains the decoder."""
+        """Packets with their arrivals (UTC, microseconds); the empty one at the end drains the decoder."""
         try:
             for packet in self.container.demux(self.stream):
-                if packet.size or self.finite:
-                    yield packet, clock.now_us()
+                yield packet, clock.now_us()
             return
         except Exception as error:  # noqa: BLE001
             lost = _lost(error, self.timeout_s)
