@@ -73,7 +73,7 @@ def _pair_up(listing: Listing) -> None:
                 listing.findings.append(Finding(FOREIGN, table, path.name, "", "not written by segpipe; move it elsewhere"))
     for stem in done:
         lacking = [t for t in TABLES if stem not in listing.files[t]]
-        if lacking:
+        if lacking and is_ours(done[stem]):
             said = f"its {' and '.join(lacking)} file isn't there"
             listing.findings.append(Finding(HALF, "frames", stem, stem.rpartition("-")[0], said, True))
 

@@ -71,13 +71,14 @@ def check_shard(shard: ShardPaths, sample: list[int], recount: Recount) -> Check
         return [(WRONG_STATISTICS, t) for t in count_again(shard.files["masks"], path, valid, sample, recount)]
 
     look("frames", of_frames)
+    whole = all(t in shard.files for t in TABLES)
     if frames:
-        _take(found, frames[0], all(t in shard.files for t in TABLES))
+        _take(found, frames[0], whole)
         if "masks" in shard.files:
             look("masks", lambda p: check_masks(p, frames[0], source_id))
         if "class_stats" in shard.files:
             look("class_stats", lambda p: check_class_stats(p, frames[0], source_id, regions, classes))
-        if sample and not found.findings:  # what is wrong already needn't be counted again
+        if sample and whole and not found.findings:  # what is wrong already needn't be counted again
             look("class_stats", of_sample)
     return found
 
