@@ -1,8 +1,8 @@
 """A shard's frames made ready for the network, in a child process: a crash inside a codec costs the frame, not the run.
 
 After a crash the reading goes on in a new child behind the last frame that came. Where it crashes again without a frame, that
-frame is a failure, and after each further crash twice as many are given up: a damaged group of pictures costs a few restarts,
-however long it is.
+frame is a failure. Of a video, twice as many are given up after each further crash: its pictures hang together, and a damaged
+group of them costs a few restarts, however long it is.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class ShardReader:
                     again = False
                     continue
                 yield from self._give_up(str(lost))
+                again = self.request.shard.source.kind == "images"
                 if self.done >= self.request.shard.frame_count:
                     return
 
@@ -115,7 +116,7 @@ class ShardReader:
         if not self.led:
             self.led = True
             return []
-        self._given_up = max(1, 2 * self._given_up)
+        self._given_up = max(1, 2 * self._given_up) if self.request.shard.source.kind == "video" else 1
         refs = isolation.call(request_refs, self.request, timeout_s=self.settings.timeout_s)
         failures: list[Input] = [FrameFailure(ref, why, transient=True) for ref in refs[self.done :][: self._given_up]]
         self.done = len(refs) if not failures else self.done + len(failures)

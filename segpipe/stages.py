@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -15,7 +16,9 @@ from segpipe.models.preprocess import Preprocessing
 from segpipe.quality import QualityMeter
 from segpipe.regions import NO_REGIONS, Regions
 from segpipe.results import FrameResult
-from segpipe.worker import SegmentationWorker
+
+if TYPE_CHECKING:  # it brings torch, which a process that only reads doesn't need
+    from segpipe.worker import SegmentationWorker
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The child's side of `segpipe.isolation`: `python -m segpipe.isolation_child FD`. It ends with its parent."""
+"""The child's side of `segpipe.isolation`: `python -m segpipe.isolation.serve FD`. It ends with its parent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from segpipe.errors import SegpipeError, one_line
-from segpipe.isolation import _END, _ERROR, _ITEM, _TICK, alive, receive, send
+from segpipe.isolation import alive
+from segpipe.isolation.messages import END, ERROR, ITEM, TICK, receive, send
 
 
 def main(descriptor: int) -> None:
@@ -24,7 +25,7 @@ def main(descriptor: int) -> None:
     _first_to_go()
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     pipe = Connection(descriptor)
-    alive.beat = lambda: send(pipe, _TICK, None, 0.0)
+    alive.beat = lambda: send(pipe, TICK, None, 0.0)
     with contextlib.suppress(EOFError, OSError):
         while True:
             _, call, _ = receive(pipe)
@@ -33,19 +34,21 @@ def main(descriptor: int) -> None:
 
 def _serve(pipe: Connection, module: str, name: str, arguments: tuple[Any, ...]) -> None:
     try:
-        iterator = iter(getattr(import_module(module), name)(*arguments))
+        function = getattr(import_module(module), name)
+        send(pipe, TICK, None, 0.0)
+        iterator = iter(function(*arguments))
         while True:
             since = time.perf_counter()
             try:
                 item = next(iterator)
             except StopIteration:
-                send(pipe, _END, None, time.perf_counter() - since)
+                send(pipe, END, None, time.perf_counter() - since)
                 return
-            send(pipe, _ITEM, item, time.perf_counter() - since)
+            send(pipe, ITEM, item, time.perf_counter() - since)
     except (BrokenPipeError, ConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - it is raised again on the parent's side
-        send(pipe, _ERROR, _portable(error), 0.0)
+        send(pipe, ERROR, _portable(error), 0.0)
 
 
 def _portable(error: Exception) -> Exception:

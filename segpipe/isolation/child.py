@@ -1,0 +1,87 @@
+"""A child process as its parent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from multiprocessing import Pipe
+from typing import Any
+
+from segpipe.errors import SegpipeError
+from segpipe.isolation.messages import ITEM, receive, send
+
+log = logging.getLogger(__name__)
+_POLL_S = 0.2
+
+
+class ChildLost(SegpipeError):
+    """The child process crashed or hung while it worked. Another try may go well: the machine's memory may have been short."""
+
+    transient = True
+
+
+class Cancelled(SegpipeError):
+    """This process doesn't want the rest."""
+
+
+class Child:
+    """A process that runs generator functions, one at a time."""
+
+    def __init__(self) -> None:
+        self.pipe, theirs = Pipe()
+        self.owner = os.getpid()
+        # -P: a file json.py in the folder where somebody runs segpipe is not to be imported. Modules are found as here.
+        command = [sys.executable, "-P", "-m", "segpipe.isolation.serve", str(theirs.fileno())]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)}
+        errors = None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=[theirs.fileno()], env=environment
+        )
+        theirs.close()
+
+    def usable(self) -> bool:
+        """Whether it is ours (not a fork's) and alive."""
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def send(self, function: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        """Begin a call; `function` is a module's own, and goes by its name."""
+        try:
+            send(self.pipe, ITEM, (function.__module__, function.__qualname__, arguments), 0.0)
+        except OSError:
+            raise ChildLost(self.death()) from None
+
+    def receive(self, timeout_s: float, cancelled: Callable[[], bool]) -> tuple[int, Any, float]:
+        """The next message: kind, content, and the seconds of work behind it."""
+        waited = 0.0
+        while not self.pipe.poll(_POLL_S):
+            waited += _POLL_S
+            if cancelled():
+                raise Cancelled("cancelled")
+            if waited >= timeout_s:
+                raise ChildLost(f"reading made no progress for {timeout_s:g} s and was ended")
+        try:
+            return receive(self.pipe)
+        except (EOFError, OSError):
+            raise ChildLost(self.death()) from None
+
+    def death(self) -> str:
+        """What ended the process."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(2)
+        code = self.process.returncode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name if -code in {s.value for s in signal.Signals} else str(-code)
+            return f"reading crashed ({name})"
+        return f"reading ended unexpectedly (exit code {code})"
+
+    def end(self) -> None:
+        """Kill it, if it is ours."""
+        if self.owner == os.getpid():
+            self.process.kill()
+            self.process.wait()
+        self.pipe.close()

@@ -1,0 +1,38 @@
+"""Put before all on PYTHONPATH by tests: files and pictures that crash the decoder, or make it hang.
+
+Only in a child process that reads: the process of the run itself must never touch such a file.
+"""
+
+import os
+import signal
+import sys
+
+if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
+    import numpy as np
+
+    import segpipe.sources.images as images
+    import segpipe.sources.video as video
+
+    read_image, upright_rgb = images.read_image, video.upright_rgb
+    crash = {int(n) for n in os.environ.get("SABOTAGE_FRAMES", "").split(",") if n}
+
+    def sabotaged_image(path, *rest):  # type: ignore[no-untyped-def]
+        if "segfault" in path.name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "hang" in path.name:
+            signal.pause()
+        if "once" in path.name:  # the first time only: as when the machine ran out of memory for a moment
+            mark = path.with_suffix(".seen")
+            if not mark.exists():
+                mark.touch()
+                os.abort()
+        return read_image(path, *rest)
+
+    def sabotaged_picture(picture):  # type: ignore[no-untyped-def]
+        rgb = upright_rgb(picture)
+        number = (int(np.median(rgb)) - 20 + 1) // 2  # tests/footage.py paints a picture's number as its brightness
+        if number in crash:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return rgb
+
+    images.read_image, video.upright_rgb = sabotaged_image, sabotaged_picture

@@ -1,0 +1,161 @@
+"""Reading in a child process: what crashes or hangs there costs a frame, never the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segpipe import isolation
+from segpipe.errors import SourceError
+from segpipe.frames import UInt8
+from tests.conftest import ROOT
+from tests.footage import make_video, picture
+from tests.test_run import snapshot
+
+SABOTAGE = ROOT / "tests" / "sabotage"
+
+
+def pictures(count: int) -> Iterator[UInt8]:
+    for number in range(count):
+        yield picture(number)
+
+
+def crash(count: int, number: int) -> Iterator[int]:
+    yield from range(count)
+    os.kill(os.getpid(), number)
+
+
+def hang(beats: int) -> Iterator[int]:
+    for _ in range(beats):
+        isolation.alive()
+        time.sleep(0.6)
+    yield beats
+    time.sleep(100)
+
+
+def fail(transient: bool) -> Iterator[int]:
+    yield 1
+    raise SourceError("no such thing", transient)
+
+
+def endless() -> Iterator[int]:
+    while True:
+        yield os.getpid()
+
+
+def test_arrays_come_as_they_were_and_can_be_written_to() -> None:
+    found = list(isolation.stream(pictures, 5))
+    assert all(np.array_equal(f, picture(i)) for i, f in enumerate(found))
+    assert all(f.flags.writeable for f in found)
+
+
+def test_a_child_is_kept() -> None:
+    assert isolation.call(os.getpid) == isolation.call(os.getpid) != os.getpid()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
+def test_a_crash_is_told_with_its_signal_after_all_that_came_before(number: signal.Signals) -> None:
+    found = isolation.stream(crash, 3, number)
+    assert [next(found) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(isolation.ChildLost, match=number.name):
+        next(found)
+    assert isolation.call(os.getpid) > 0
+
+
+def test_work_that_gives_no_sign_is_ended_and_slow_work_that_does_is_not() -> None:
+    found = isolation.stream(hang, 3, timeout_s=1.0)
+    assert next(found) == 3  # 1.8 s of work, with a sign of life in between
+    since = time.monotonic()
+    with pytest.raises(isolation.ChildLost, match="no progress for 1 s"):
+        next(found)
+    assert time.monotonic() - since < 4
+
+
+def test_an_error_is_raised_here_as_it_was_there() -> None:
+    for transient in (True, False):
+        with pytest.raises(SourceError, match="no such thing") as caught:
+            list(isolation.stream(fail, transient))
+        assert caught.value.transient is transient
+
+
+def test_a_consumer_that_stops_ends_the_child() -> None:
+    found = isolation.stream(endless)
+    child = next(found)
+    found.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_child_ends_with_its_parent() -> None:
+    script = "import os, time\nfrom segpipe import isolation\nprint(isolation.call(os.getpid), flush=True)\ntime.sleep(60)"
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split()[2]:
+        assert time.monotonic() < until, "the child outlived its parent"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def sabotage(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    isolation.end_all()
+    monkeypatch.syspath_prepend(str(SABOTAGE))
+    yield monkeypatch
+    isolation.end_all()
+
+
+def run(footage: Path, out: Path, *flags: str) -> int:
+    from segpipe.cli import main
+
+    return main(["run", str(footage), "-o", str(out), "--set", "model.source=fake:", "-q", *flags])
+
+
+def test_images_that_crash_or_hang_are_failed_rows_and_the_others_are_done(tmp_path: Path, sabotage: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    names = ["a.png", "b-segfault.png", "c.png", "d-hang.png", "e.png", "f-segfault.png", "g-segfault.png", "h.png", "i-once.png"]
+    for number, name in enumerate(names):
+        Image.fromarray(picture(number)).save(folder / name)
+    assert run(folder, tmp_path / "out", "--set", "read.timeout_s=1") == 6
+    rows = {Path(r["uri"]).name: r for r in snapshot(tmp_path / "out")["frames"]}
+    assert sorted(rows) == names
+    assert {n for n, r in rows.items() if r["status"] == "ok"} == {"a.png", "c.png", "e.png", "h.png", "i-once.png"}
+    assert "crashed (SIGSEGV)" in rows["b-segfault.png"]["error"]
+    assert "no progress for 1 s" in rows["d-hang.png"]["error"]
+    assert {r["error_class"] for r in rows.values()} == {None, "transient"}
+
+
+@pytest.mark.parametrize("frames", ["0,17,39", "10,11,12,13,14"])
+def test_frames_of_a_video_that_crash_cost_themselves(frames: str, tmp_path: Path, sabotage: pytest.MonkeyPatch) -> None:
+    video = make_video(tmp_path / "clip.mp4")
+    flags = ("--set", "store.frames_per_shard=10")
+    assert run(video, tmp_path / "whole", *flags) == 0
+    isolation.end_all()
+    sabotage.setenv("SABOTAGE_FRAMES", frames)
+    assert run(video, tmp_path / "out", *flags) == 6
+    whole, out = snapshot(tmp_path / "whole"), snapshot(tmp_path / "out")
+    bad = {int(n) for n in frames.split(",")}
+    failed = {r["frame_index"] for r in out["frames"] if r["status"] == "error"}
+    assert len(out["frames"]) == 40
+    assert bad <= failed
+    assert len(failed) <= 2 * len(bad)  # more are given up at once while crashes go on
+    masks = {r["frame_id"]: r for r in whole["masks"]}
+    assert all(r == masks[r["frame_id"]] for r in out["masks"])
+    assert len(out["masks"]) == 40 - len(failed)
+    # The next run tries them again, and ends where an undisturbed run would have.
+    isolation.end_all()
+    sabotage.delenv("SABOTAGE_FRAMES")
+    assert run(video, tmp_path / "out", *flags) == 0
+    assert snapshot(tmp_path / "out") == whole
