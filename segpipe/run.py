@@ -20,7 +20,7 @@ from segpipe.reading import plan_in_child
 from segpipe.secrets import redact
 from segpipe.sources import discover, plan, shards_of_video
 from segpipe.store import Store, exclusive, make_manifest
-from segpipe.store.places import AnyPath, make_folder, path_of
+from segpipe.store.places import AnyPath, make_folder, path_of, reach
 from segpipe.store.resume import Known, Pending, reconcile
 from segpipe.survey import check, survey
 from segpipe.telemetry.drives import describe_drives
@@ -106,6 +106,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
             yield Prepared(job, worker, store, Pending((), 0, 0), tuple(notes_on(job)), plan_streams(job, streams, store))
         return
     root = output_folder(job)
+    reach(root)
     footage = discover(job.inputs)
     for path in [*footage.videos, *footage.images]:
         if path == root or root in path.parents:
@@ -132,6 +133,7 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
 def opened(job: Job, worker: SegmentationWorker | None = None) -> Iterator[tuple[SegmentationWorker, Store]]:
     """Load the model, make or check the dataset, and hold it for this run alone. Raises ModelError or DatasetError."""
     root = output_folder(job)
+    reach(root)
     worker = worker or load_worker(job.model, job.worker)
     spec = worker.segmenter.spec
     store, manifest = Store(root, job.store, spec.classes), make_manifest(job, spec, worker.precision)

@@ -24,7 +24,6 @@ from segpipe.store.places import (
     is_local,
     listed,
     make_folder,
-    reach,
     readable,
     remove,
     remove_folder,
@@ -50,7 +49,6 @@ class Store:
 
         Raises DatasetError for a folder that holds something else, DatasetMismatch for other settings.
         """
-        reach(self.root)
         there = read_manifest(self.root)
         if there is None and _foreign(self.root):
             raise DatasetError(f"{self.root}: the folder isn't empty and is no dataset; choose an empty or a new folder")
