@@ -1,0 +1,1 @@
+"""A corpus of hostile files, and what it takes to run segpipe over it."""
