@@ -40,6 +40,7 @@ ROOMS = {
     "upath": ("segpipe/store/",),
     "duckdb": ("segpipe/store/dataset.py", "segpipe/analytics/", "segpipe/cli/reading.py"),
     "numba": ("segpipe/upsampling.py", "segpipe/components.py"),
+    "jinja2": ("segpipe/report/page.py",),
     "gpxpy": ("segpipe/telemetry/gpx.py",),
     "pynmea2": ("segpipe/telemetry/nmea.py",),
     "telemetry_parser": ("segpipe/telemetry/gopro.py",),
