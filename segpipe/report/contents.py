@@ -90,7 +90,7 @@ def stills_of(dataset: Dataset) -> list[Still]:
     for record in _in_turn(_records(dataset)):
         try:
             found.append(Still(overlay_data_uri(dataset, record.name), record.name, record.source.uri))
-        except Exception:  # noqa: BLE001 - footage that has gone or is damaged, masks that are: a picture less
+        except Exception:  # footage that has gone or is damaged, masks that are: a picture less
             log.debug("%s: no still", record.name, exc_info=True)
         if len(found) == MOST_STILLS:
             break
