@@ -21,7 +21,8 @@ class ShardRecord:
     """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's
     facts that its times and positions follow from, `places` that of the times and positions themselves. `transient` of the
     failed frames may work at another time (`transient_files` of images); `attempt` counts earlier tries. `expected` is the
-    number of wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a stream covers."""
+    number of wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a stream covers.
+    `replaces` names the shard whose rows were taken over: where it is still there, it has to go."""
 
     name: str
     source: SourceInfo
@@ -41,6 +42,7 @@ class ShardRecord:
     transient_files: tuple[str, ...] = ()
     begin_us: int = 0
     end_us: int = 0
+    replaces: str = ""
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
@@ -72,6 +74,7 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
             "transient_files": record.transient_files,
             "begin_us": record.begin_us,
             "end_us": record.end_us,
+            "replaces": record.replaces,
         }
     )
 

@@ -34,7 +34,7 @@ class Known:
 
     def __init__(self, store: Store) -> None:
         self.records: dict[str, list[ShardRecord]] = defaultdict(list)
-        for record in store.records():
+        for record in store.replaced(store.records()):
             self.records[record.source.source_id].append(record)
 
     def put_right(self, store: Store, locate: LocatorOf) -> int:
@@ -94,15 +94,16 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
 
 
 def _keep_video(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> list[ShardRecord]:
-    """A video's shards that stay. All go when the file changed; single ones when they are to be tried again."""
+    """A video's shards that stay. All go when the file changed. One that is to be tried again stays on the disk until its new rows
+    are committed: the footage may be away by then."""
     now, names, wanted = shards[0].files[0], {s.name for s in shards}, {(s.name, s.chosen) for s in shards}
     kept = []
     for record in records:
         replanned = (record.name, record.chosen) not in wanted and not _unreachable(shards, [record])
         again = (retry_failed and record.failed) or (record.transient and record.attempt + 1 < MOST_ATTEMPTS)
-        if _changed(record.files[0], now) or replanned or (again and record.name in names):
+        if _changed(record.files[0], now) or replanned:
             store.discard(record.name)
-        else:
+        elif not (again and record.name in names):
             kept.append(record)
     return kept
 

@@ -44,6 +44,7 @@ class ShardWriter:
         self.transient_files: list[str] = []
         self.gaps: list[dict[str, Any]] = []
         self.begin_us = self.end_us = 0
+        self.replaces = ""
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> ShardWriter:
@@ -110,13 +111,15 @@ class ShardWriter:
         record = ShardRecord(
             self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
             facts=self.facts, places=self.buffer.places.text() if not self.copied else "", transient=self.transient,
-            transient_files=tuple(self.transient_files), begin_us=self.begin_us, end_us=self.end_us,
+            transient_files=tuple(self.transient_files), begin_us=self.begin_us, end_us=self.end_us, replaces=self.replaces,
         )  # fmt: skip
         metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
         self._writers["frames"].add_key_value_metadata(metadata)
         for writer in self._writers.values():
             writer.close()
         self._write_gaps()
+        if self.shard.attempt:  # the rows of the try before stayed until now
+            self.store.discard(self.shard.name)
         for table in COMMIT_ORDER:
             if table in TABLES or self.gaps:
                 check_held(self.store.root)

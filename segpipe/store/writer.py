@@ -92,7 +92,9 @@ class Store:
                 flush_folder(path.parent)
 
     def keep_only(self, record: ShardRecord, names: list[str]) -> None:
-        """Take images out of a shard: its other rows move into a shard of their own."""
+        """Take images out of a shard: its other rows move into a shard of their own, which says whose rows they were. A run that is
+        killed before the old one has gone leaves both, and the next takes the old one out (`replaced`): rows of images that
+        have gone from the disk couldn't be computed again."""
         if not names:
             self.discard(record.name)
             return
@@ -106,8 +108,18 @@ class Store:
                 rows = pq.read_table(readable(self.path(table, record.name)), partitioning=None)
                 writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
-            writer.transient, writer.transient_files = len(transient), transient
-            self.discard(record.name)  # before the new one is whole: rows may be computed again, but never be there twice
+            writer.transient, writer.transient_files, writer.replaces = len(transient), transient, record.name
+        self.discard(record.name)
+
+    def replaced(self, records: list[ShardRecord]) -> list[ShardRecord]:
+        """The records without shards whose rows another one has taken over; those are taken out of the dataset."""
+        by_name = {r.name: r for r in records}
+        for record in records:
+            old = by_name.get(record.replaces)
+            if old is not None and {f.name for f in record.files} <= {f.name for f in old.files}:
+                self.discard(old.name)
+                del by_name[old.name]
+        return list(by_name.values())
 
     def writer(self, shard: Shard, facts: str = "") -> ShardWriter:
         """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise. `facts` is the digest

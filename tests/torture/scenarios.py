@@ -1,4 +1,4 @@
-"""What runs are killed in: a new dataset, footage that grew and changed, times that are put right, another model's dataset replaced."""
+"""What runs are killed in: a new dataset, footage that grew and changed, times put right, a dataset that is replaced."""
 
 from __future__ import annotations
 
