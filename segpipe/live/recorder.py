@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -74,7 +75,7 @@ class Recorder:
         self.infer, self.write = Clock(), Clock()
         self.counted = _Counted(np.zeros(len(worker.segmenter.spec.classes), np.int64))
         self.last_us, self.last_pts_s, self.last_s, self.step_s = span.begin_us, 0.0, time.monotonic(), 0.0
-        self._waiting: Input | Gap | None = None
+        self._waiting: deque[Input | Gap] = deque()
         self._end_s = None if span.end_us is None else time.monotonic() + (span.end_us - time.time_ns() // 1000) / 1e6
         self._ended: End | None = None
         self._silent_s = 0.0
@@ -82,7 +83,7 @@ class Recorder:
     def _request(self) -> FeedRequest:
         job, worker, source = self.job, self.worker, self.source
         live = LiveRequest(
-            self.stream, max(self.span.begin_us, self.span.last_us + 1), job.stream, job.sampling,
+            self.stream, max(self.span.begin_us, self.span.last_us + 1), self.span.last_us, job.stream, job.sampling,
             Decoding(worker.decode_threads, job.read.max_pixels),
         )  # fmt: skip
         silence_s = 2 * job.stream.timeout_s + job.read.timeout_s
@@ -92,10 +93,9 @@ class Recorder:
     def run(self) -> StreamReport:
         """Record. What ends the stream itself is in the report; what ends the writing is raised."""
         began = time.perf_counter()
-        if self.span.last_us and self.span.begin_us > self.span.last_us:
-            self._waiting = Gap("not running", self.span.last_us, self.span.begin_us, reason="segpipe wasn't running")
         self.feeder.start()
         try:
+            self._begin()
             while not isinstance(first := self._next(), End):
                 self._record(first)
             last = self._last_gap()
@@ -106,11 +106,21 @@ class Recorder:
             self.feeder.join(2.0)
         return self.counted.report(self, time.perf_counter() - began, self._ended.error if self._ended is not None else None)
 
+    def _begin(self) -> None:
+        """Between the dataset's last shard and the first frame segpipe wasn't running; no gap is longer than it needs to be."""
+        first = self._next()
+        if self.span.begin_us > self.span.last_us > 0:
+            begin_us = self.span.begin_us
+            if not isinstance(first, (End, Gap)):
+                begin_us = min(begin_us, first.ref.timestamp_us or begin_us)
+            self._waiting.append(Gap("not running", self.span.last_us, begin_us, reason="segpipe wasn't running"))
+        if not isinstance(first, End):
+            self._waiting.append(first)
+
     def _next(self, until_s: float | None = None) -> Input | Gap | End:
         """The next thing to write, or an End where the run is at its end, or `until_s` (monotonic) has come."""
-        if self._waiting is not None:
-            item, self._waiting = self._waiting, None
-            return item
+        if self._waiting:
+            return self._waiting.popleft()
         while not self.stop():
             found = self.inbox.get(_POLL_S)
             if isinstance(found, End):
@@ -137,7 +147,7 @@ class Recorder:
 
     def _record(self, first: Input | Gap) -> None:
         """Write one shard that begins with this: until its time is over, the run is, or nothing came for as long."""
-        self._waiting = first
+        self._waiting.appendleft(first)
         begins_us = first.stop_us if isinstance(first, Gap) else first.ref.timestamp_us or 0
         shard = Shard(f"{self.stream.info.source_id}-{begins_us:016d}", self.stream.info, 0, ())
         with self.store.writer(shard, self.source.digest) as writer:
@@ -168,7 +178,7 @@ class Recorder:
                 continue
             time_us = item.ref.timestamp_us or 0
             if time_us >= due_us or time.monotonic() >= due_s:
-                self._waiting = item
+                self._waiting.appendleft(item)
                 return
             self._passed(item, time_us)
             writer.end_us = max(writer.end_us, time_us)

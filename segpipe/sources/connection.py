@@ -20,6 +20,8 @@ from segpipe.sources.timeline import GapKind, SteadyClock
 
 _HELD_S, _HELD_PACKETS = 5.0, 4096
 """At most so much is held back at a connection's beginning."""
+_STEADY_S, _STEADY_HLS_S = 0.3, 1.0
+"""They come at the camera's pace once none came sooner than those before for so long."""
 _NO_KEY = 500
 """A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
 _OF_NO_TIME = frozenset({"mpjpeg", "mjpeg"})
@@ -139,16 +141,22 @@ class Connection:
         packets = self._packets(clock)
         held: list[tuple[av.Packet[Any], int]] = []
         since = time.monotonic()
-        for packet, arrival_us in packets:
-            paced = bool(held) and arrival_us - held[-1][1] > 0.5e6 * self.step_s
-            held.append((packet, arrival_us))
-            if paced or len(held) >= _HELD_PACKETS or time.monotonic() - since > _HELD_S:
-                break
+        steady_us = 1e6 * (_STEADY_HLS_S if "hls" in self.container.format.name else _STEADY_S)
+        better_us = 0
         base = self.stream.time_base
-        known = [(float(p.pts * base), a) for p, a in held if p.size and p.pts is not None and base is not None]
-        if known:
-            self._known_s = known[0][0]
-            self._offset_us = min(a - media_s * 1e6 for media_s, a in known)
+        for packet, arrival_us in packets:
+            held.append((packet, arrival_us))
+            if packet.size and packet.pts is not None and base is not None:
+                self._known_s = self._known_s if self._offset_us is not None else float(packet.pts * base)
+                offset_us = arrival_us - float(packet.pts * base) * 1e6
+                if self._offset_us is None or offset_us < self._offset_us - 0.5e6 * self.step_s:
+                    self._offset_us, better_us = offset_us, arrival_us
+            if (
+                (better_us and arrival_us - better_us > steady_us)
+                or len(held) >= _HELD_PACKETS
+                or time.monotonic() - since > _HELD_S
+            ):
+                break
         yield from held
         held.clear()
         yield from packets

@@ -28,10 +28,11 @@ _STEADY_S = 10.0
 @dataclass(frozen=True)
 class LiveRequest:
     """All that reading a stream takes: it may travel to another process. `begin_us` is the UTC time (microseconds) from which on
-    the run has to account for its time; no frame is older."""
+    the run has to account for its time, and no frame is older than `after_us`."""
 
     stream: Stream
     begin_us: int
+    after_us: int
     settings: StreamSettings
     sampling: Sampling
     decoding: Decoding = PLAIN
@@ -81,7 +82,7 @@ class _Reader:
     def __init__(self, request: LiveRequest) -> None:
         self.request = request
         self.clock = SteadyClock(request.begin_us)
-        self.line = Timeline(request.begin_us, request.settings.clock)
+        self.line = Timeline(request.begin_us, request.after_us, request.settings.clock)
         if request.again is not None:
             self.line.resume(request.again, request.reason, request.pts_s)
         self.sampler = LiveSampler(request.sampling)
@@ -99,6 +100,8 @@ class _Reader:
                 self.line.connected(picture.media_s, connection.begin_us(picture), attempts)
                 first = False
             moment = self.line.place(picture.media_s, picture.arrival_us)
+            if moment is None:
+                continue
             if moment.gap is not None:
                 yield moment.gap
             if self.sampler.wanted(moment.pts_s, self.line.step_s):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import SourceInfo
@@ -16,7 +16,7 @@ PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "t
 _DEVICE = "device:"
 _VIDEO_DEVICE = re.compile(r"/dev/video\d+")
 _INPUT = re.compile(r"([a-z0-9_]+):(.+)", re.DOTALL)
-_ADDRESS = re.compile(r"(rtsps?)://", re.IGNORECASE)
+_RTSP = re.compile(r"(rtsps?)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,13 @@ def stream_of(text: str) -> Stream:
     elif not address.removeprefix(_DEVICE).strip():
         raise ConfigError(f"{said}: give a device as device:/dev/video0, or as device:FORMAT:NAME")
     try:
-        digest = hashlib.blake2b(identity(address).encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
-    except ValueError as error:  # a port that is no number, a bracket that isn't closed
-        raise ConfigError(f"{said}: not a valid address ({error})") from None
+        named = f"{identity(address)} {urlsplit(address).port}"
+    except ValueError:  # a bracket that isn't closed, or no number as a port; what Python says of it may hold half a password
+        raise ConfigError(
+            f"{said}: not a valid address; it is PROTOCOL://USER:PASSWORD@HOST:PORT/PATH, with / ? # @ of a password written as "
+            "%2F %3F %23 %40"
+        ) from None
+    digest = hashlib.blake2b(named.encode("utf-8", "surrogateescape"), digest_size=5).hexdigest()
     # From what may be shown: a password that isn't escaped well must not become part of a name.
     place = said.partition("://")[2].removeprefix(f"{HIDDEN}@").partition("?")[0] if "://" in said else said.removeprefix(_DEVICE)
     slug = re.sub(r"[^A-Za-z0-9_]+", "-", place).strip("-")[:40] or "stream"
@@ -78,11 +82,12 @@ def _filled(text: str) -> str:
 
 
 def opening(address: str, transport: str) -> Opening:
-    """How to open an address. RTSP begins with the first key frame: guessing the frame rate first would take seconds."""
-    if _ADDRESS.match(address):
-        return Opening(address, None, {"rtsp_transport": transport, "fpsprobesize": "0", "analyzeduration": "1000000"})
+    """How to open an address. A second of it must be enough: guessing the frame rate would take several."""
+    quick = {"fpsprobesize": "0", "analyzeduration": "1000000"}
+    if _RTSP.match(address):
+        return Opening(address, None, quick | {"rtsp_transport": transport})
     if is_url(address):
-        return Opening(address, None, {"analyzeduration": "2000000"})
+        return Opening(address, None, quick)
     name = address.removeprefix(_DEVICE)
     kind = _INPUT.fullmatch(name)
     return Opening(kind[2], kind[1]) if kind else Opening(name, "v4l2")

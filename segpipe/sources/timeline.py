@@ -71,8 +71,10 @@ class Timeline:
     anew where the two drift apart. With `pace` "media" the media's own time decides, however fast the frames come.
     """
 
-    def __init__(self, begin_us: int, pace: Literal["arrival", "media"] = "arrival") -> None:
-        self.begin_us, self.pace = begin_us, pace
+    def __init__(self, begin_us: int, after_us: int = 0, pace: Literal["arrival", "media"] = "arrival") -> None:
+        """The run accounts for its time from `begin_us` on. A server may give older pictures first, and they count too, but not
+        those up to `after_us`: what came before them is in the dataset."""
+        self.begin_us, self.after_us, self.pace = begin_us, after_us, pace
         self.pts_s, self.utc_us, self.arrival_us, self.media_s = -math.inf, begin_us, begin_us, 0.0
         self.step_s = 0.04
         self.shift_s = self.anchor_us = 0.0
@@ -105,7 +107,7 @@ class Timeline:
         if self.open is not None:
             self.open = replace(self.open, attempts=max(attempts, self.open.attempts))
         if not self.started:
-            self.anchor_us, self.shift_s = float(max(arrival_us, self.begin_us)), -media_s
+            self.anchor_us, self.shift_s = arrival_us - media_s * 1e6, 0.0
             return
         went_on = self.pace == "media" and 0 < media_s - self.media_s <= _SAME_CLOCK_S
         if not went_on:
@@ -114,21 +116,31 @@ class Timeline:
             self.shift_s = max(by_clock, self.pts_s + self.step_s) - media_s
         self._look_from_us = 0
 
-    def place(self, media_s: float, arrival_us: int) -> Moment:
-        """The next frame's place."""
-        pts_s = media_s + self.shift_s
-        if self.started:
-            pts_s = self._mistrust(pts_s, media_s, arrival_us)
-        pts_s = max(pts_s, self.pts_s + 1e-6) if self.started else 0.0
-        utc_us = max(round(self.anchor_us + pts_s * 1e6), self.utc_us + 1 if self.started else self.begin_us)
-        if self.pace == "arrival":
-            utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
-        gap = self._gap(pts_s, utc_us, arrival_us)
-        step_s = pts_s - self.pts_s
-        if self.started and gap is None:
-            self.step_s += 0.1 * (min(step_s, 60.0) - self.step_s)
+    def place(self, media_s: float, arrival_us: int) -> Moment | None:
+        """The next frame's place; None for one that is in the dataset already."""
+        if not self.started and not self._begin(media_s):
+            return None
+        pts_s, utc_us = 0.0, round(self.anchor_us)
+        if not self.started:
+            gap = self._gap(pts_s, utc_us, arrival_us)
+        else:
+            pts_s = max(self._mistrust(media_s + self.shift_s, media_s, arrival_us), self.pts_s + 1e-6)
+            utc_us = max(round(self.anchor_us + pts_s * 1e6), self.utc_us + 1)
+            if self.pace == "arrival":
+                utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
+            gap = self._gap(pts_s, utc_us, arrival_us)
+            if gap is None:
+                self.step_s += 0.1 * (min(pts_s - self.pts_s, 60.0) - self.step_s)
         self.started, self.pts_s, self.utc_us, self.arrival_us, self.media_s = True, pts_s, utc_us, arrival_us, media_s
         return Moment(pts_s, utc_us, gap)
+
+    def _begin(self, media_s: float) -> bool:
+        """Begin with this frame, unless it is too old: it is at 0 s of the run."""
+        utc_us = self.anchor_us + (media_s + self.shift_s) * 1e6
+        if utc_us <= self.after_us:
+            return False
+        self.anchor_us, self.shift_s = utc_us, -media_s
+        return True
 
     def _mistrust(self, pts_s: float, media_s: float, arrival_us: int) -> float:
         """The stream's own time went back, or ahead of the clock by a jump: it goes on from the frame before instead."""
@@ -156,7 +168,7 @@ class Timeline:
         if self.open is not None:
             gap, self.open = replace(self.open, stop_us=utc_us, stop_pts_s=pts_s, closed=True), None
             short = gap.kind == "connect" and gap.attempts <= 1 and utc_us - gap.start_us <= GAP_S * 1e6
-            return None if short else gap
+            return None if short or utc_us <= gap.start_us else gap
         if pts_s - self.pts_s <= self.longest_step_s:
             return None
         waited = (arrival_us - self.arrival_us) / 1e6 > 0.5 * (pts_s - self.pts_s)

@@ -1,0 +1,225 @@
+"""Streams by HTTP, HLS and from devices: what comes, when, what is missing, and when it ends."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segpipe.errors import ConfigError, SourceError
+from segpipe.models import FakeSegmenter
+from tests.footage import make_video
+from tests.streams.recording import Background, committed, frames_of, gaps_of, record, stream_job, wait_for
+from tests.streams.servers import PASSWORD, PLAIN_PASSWORD, USER, Camera, Playlist, contiguous, http_server, serve_file, serve_mjpeg
+
+
+class SlowSegmenter(FakeSegmenter):
+    """A network that can't keep up."""
+
+    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.02)
+        return super().logits(pixels)
+
+
+def test_a_stream_in_rolling_shards_with_the_time_of_arrival(tmp_path: Path) -> None:
+    begin = datetime.now(UTC)
+    camera = Camera(fps=10)
+    with http_server(camera.serve) as url:
+        report = record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "4s", "shard_s": 1}, isolate=True))
+    found = frames_of(tmp_path)
+    assert report.frames == len(found) > 15
+    assert committed(tmp_path) >= 3
+    assert found[0]["pts_s"] == 0.0
+    assert found[0]["frame_index"] is None
+    assert contiguous([r["pts_s"] for r in found], gaps_of(tmp_path), 0.1)
+    assert begin <= found[0]["timestamp"]
+    assert found[-1]["timestamp"] <= datetime.now(UTC) + timedelta(seconds=0.2)
+    assert {r["timestamp_source"] for r in found} == {"arrival"}
+    seconds = (found[-1]["timestamp"] - found[0]["timestamp"]).total_seconds()
+    assert seconds == pytest.approx(found[-1]["pts_s"], abs=1e-3)
+    assert all(g["kind"] in {"connect"} for g in gaps_of(tmp_path))
+
+
+def test_connections_that_drop_and_clocks_that_jump(tmp_path: Path) -> None:
+    """Half an hour of media as fast as it is read: nothing is missing but what the gaps say."""
+    events = ((300.0, "drop", 120.0), (900.0, "jump", 60.0), (1200.0, "drop", 30.0))
+    camera = Camera(fps=1, fast=True, events=events, stop_s=1800.0)
+    stream = {"clock": "media", "on_lag": "block", "shard_s": 300, "give_up_s": 2, "backoff_s": 0.05}
+    with http_server(camera.serve) as url:
+        report = record(stream_job(tmp_path, f"{url}/cam", stream=stream))
+    found, gaps = frames_of(tmp_path), gaps_of(tmp_path)
+    assert camera.sent == len(found) == 1800 - 120 - 60 - 30
+    assert [(g["kind"], round(g["duration_s"])) for g in gaps[:3]] == [("lost", 121), ("jump", 61), ("lost", 31)]
+    assert [round(r["pts_s"], 3) for r in found] == [t for t in range(1800) if not any(a <= t < a + s for a, _, s in events)]
+    assert {r["timestamp_source"] for r in found} == {"media"}
+    assert list(report.broken.values()) == [pytest.approx(next(iter(report.broken.values())))]
+    assert "no frame for 2 s" in next(iter(report.broken.values()))
+    assert report.streams[0].reconnects == 2
+
+
+@pytest.mark.parametrize("on_lag", ["drop", "block"])
+def test_a_model_that_cant_keep_up(tmp_path: Path, on_lag: str) -> None:
+    camera = Camera(fps=60, fast=True, stop_s=2.0)
+    stream = {"on_lag": on_lag, "clock": "media", "give_up_s": 0.5}
+    with http_server(camera.serve) as url:
+        report = record(stream_job(tmp_path, f"{url}/cam", stream=stream), segmenter=SlowSegmenter())
+    found, lag = frames_of(tmp_path), [g for g in gaps_of(tmp_path) if g["kind"] == "lag"]
+    assert camera.sent == 120
+    if on_lag == "block":
+        assert (len(found), lag, report.streams[0].dropped) == (120, [], 0)
+    else:
+        assert 20 < len(found) < 120
+        assert len(found) + sum(g["frames_dropped"] for g in lag) == 120
+        assert report.streams[0].dropped == 120 - len(found)
+
+
+def test_a_shard_is_committed_while_the_camera_is_silent(tmp_path: Path) -> None:
+    camera = Camera(fps=10, stop_s=1.5, then="silent")
+    with http_server(camera.serve) as url:
+        run = Background(stream_job(tmp_path, f"{url}/cam", stream={"shard_s": 1.5, "timeout_s": 30}))
+        wait_for(lambda: committed(tmp_path) == 1, 8, "the shard of a silent camera")
+        run.stop()
+    assert len(frames_of(tmp_path)) >= 9
+    (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
+    assert gap["start"] == frames_of(tmp_path)[-1]["timestamp"]
+    assert gap["duration_s"] > 1
+
+
+def test_a_silent_camera_is_connected_anew(tmp_path: Path) -> None:
+    camera = Camera(fps=10, stop_s=1.5, then="silent")
+    with http_server(camera.serve) as url:
+        run = Background(stream_job(tmp_path, f"{url}/cam", stream={"timeout_s": 1.0}))
+        wait_for(lambda: camera.connections == 1 and camera.sent == 15, 8, "the frames")
+        time.sleep(2.5)
+        run.stop()
+    (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
+    assert "nothing came for 1 s" in gap["reason"]
+    assert gap["attempts"] >= 1
+
+
+def test_motion_jpeg_has_the_time_of_its_arrival(tmp_path: Path) -> None:
+    with http_server(serve_mjpeg) as url:
+        record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "2.5s"}))
+    found = frames_of(tmp_path)
+    assert len(found) > 10
+    assert np.diff([r["pts_s"] for r in found]).mean() == pytest.approx(0.1, abs=0.03)
+
+
+def test_hls(tmp_path: Path) -> None:
+    playlist = Playlist()
+    with http_server(playlist.serve) as url:
+        record(stream_job(tmp_path, f"{url}/live/index.m3u8", stream={"duration": "6s"}))
+    found = frames_of(tmp_path)
+    assert len(found) > 50
+    assert contiguous([r["pts_s"] for r in found], gaps_of(tmp_path), 0.1)
+    assert found[-1]["timestamp"] <= datetime.now(UTC)
+
+
+def test_a_file_by_http_ends_at_its_end(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", frames=40, fps=20)
+    with http_server(serve_file(clip), PLAIN_PASSWORD) as url:
+        url = url.replace("//", f"//{USER}:{PASSWORD}@")
+        report = record(stream_job(tmp_path / "out", f"{url}/clip.mp4", stream={"on_lag": "block"}))
+    found = frames_of(tmp_path / "out")
+    assert len(found) == 40
+    assert np.allclose(np.diff([r["pts_s"] for r in found]), 0.05, atol=1e-4)
+    assert (report.broken, gaps_of(tmp_path / "out")) == ({}, [])
+
+
+def test_sampling(tmp_path: Path) -> None:
+    for name, sampling, step_s in (
+        ("rate", {"per_second": 2}, 0.5),
+        ("nth", {"every_n": 3}, 0.3),
+        ("key", {"keyframes": True}, 1.0),
+    ):
+        camera = Camera(fps=10, fast=True, stop_s=6.0)
+        stream = {"clock": "media", "on_lag": "block", "give_up_s": 0.3}
+        with http_server(camera.serve) as url:
+            record(stream_job(tmp_path / name, f"{url}/cam", stream=stream, sampling=sampling))
+        times = [r["pts_s"] for r in frames_of(tmp_path / name)]
+        assert np.allclose(np.diff(times), step_s, atol=1e-3), name
+        assert len(times) == pytest.approx(6 / step_s, abs=1)
+
+
+def test_two_streams_at_once(tmp_path: Path) -> None:
+    cameras = [Camera(fps=10), Camera(fps=5)]
+    with http_server(cameras[0].serve) as a, http_server(cameras[1].serve) as b:
+        report = record(stream_job(tmp_path, f"{a}/left", f"{b}/right", stream={"duration": "2.5s"}))
+    assert len(report.streams) == 2
+    assert all(r.totals.frames > 5 for r in report.streams)
+    assert len({r["source_id"] for r in frames_of(tmp_path)}) == 2
+
+
+def test_a_run_after_another_says_what_lies_between(tmp_path: Path) -> None:
+    camera = Camera(fps=10)
+    with http_server(camera.serve) as url:
+        job = stream_job(tmp_path, f"{url}/cam", stream={"duration": "1.5s"})
+        record(job)
+        last = frames_of(tmp_path)[-1]["timestamp"]
+        time.sleep(1)
+        record(job)
+    (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "not running"]
+    assert gap["start"] == last
+    assert 1 <= gap["duration_s"] < 3
+    assert frames_of(tmp_path)[-1]["timestamp"] > gap["stop"]
+
+
+def test_until(tmp_path: Path) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=2)
+    with http_server(Camera(fps=10).serve) as url:
+        record(stream_job(tmp_path, f"{url}/cam", stream={"until": until.isoformat()}))
+    assert datetime.now(UTC) < until + timedelta(seconds=2)
+    assert until - timedelta(seconds=0.5) < frames_of(tmp_path)[-1]["timestamp"] < until
+
+
+def test_a_device_of_ffmpeg(tmp_path: Path) -> None:
+    record(stream_job(tmp_path, "device:lavfi:testsrc2=size=64x48:rate=10,realtime", stream={"duration": "1.5s"}))
+    assert len(frames_of(tmp_path)) > 5
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("/dev/video97", "there is no such device"),
+        ("device:/dev/video97", "there is no such device"),
+        ("gopher://127.0.0.1/x", "no protocol of a stream; known are rtsp"),
+    ],
+)
+def test_what_cant_be_opened_ends_the_run_at_once(tmp_path: Path, url: str, says: str) -> None:
+    with pytest.raises(SourceError, match=says):
+        record(stream_job(tmp_path, url))
+    assert not (tmp_path / "frames").is_dir() or committed(tmp_path) == 0
+
+
+@pytest.mark.parametrize(("code", "says"), [(403, "403"), (404, "404")])
+def test_a_refusal_at_the_first_connection_ends_the_run(tmp_path: Path, code: int, says: str) -> None:
+    with http_server(lambda handler: handler.send_error(code)) as url, pytest.raises(SourceError, match=says):
+        record(stream_job(tmp_path, f"{url}/cam"))
+
+
+def test_a_server_that_is_away_is_waited_for_as_long_as_wanted(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no frame for 1 s.*[Cc]onnection refused"):
+        record(stream_job(tmp_path, "http://127.0.0.1:1/cam", stream={"give_up_s": 1}))
+    (gap,) = gaps_of(tmp_path)
+    assert gap["kind"] == "connect"
+    assert gap["attempts"] >= 2
+    assert gap["duration_s"] == pytest.approx(1, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "other", "says"),
+    [
+        (["rtsp://a/1", "clip.mp4"], {}, "run the files apart"),
+        (["rtsp://a/1", "rtsp://u:p@a/1"], {}, "named twice"),
+        (["rtsp://a/1"], {"sampling": {"every_m": 5}}, "every_m needs a track"),
+        (["rtsp://a/1"], {"stream": {"until": "2020-01-01T00:00:00Z"}}, "has passed"),
+        (["rtsp://a:x/1"], {}, "not a valid address"),
+    ],
+)
+def test_what_a_job_with_streams_cant_be(tmp_path: Path, inputs: list[str], other: dict[str, object], says: str) -> None:
+    with pytest.raises((ConfigError, SourceError), match=says):
+        record(stream_job(tmp_path, *inputs, **other))
