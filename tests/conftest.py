@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from segpipe.cli import main
 from segpipe.sample import DriveFiles, DriveSettings, render_drive
+
+if TYPE_CHECKING:
+    from tests.s3_server import S3
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -40,6 +44,29 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> DriveFiles:
     """Two seconds of the sample drive, small."""
     settings = DriveSettings(seconds=2.0, fps=10, width=640, height=352)
     return render_drive(tmp_path_factory.mktemp("drive"), settings)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """An S3 server with the bucket `footage`."""
+    from tests.s3_server import running
+
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """The server, as the environment of this process names it; its bucket is empty."""
+    import s3fs
+
+    from tests.s3_server import environment
+
+    for name, value in environment(s3_server.url).items():
+        monkeypatch.setenv(name, value)
+    s3_server.clear()
+    s3fs.S3FileSystem.clear_instance_cache()  # what was connected with another environment
+    return s3_server
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,20 +19,21 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 import pyarrow as pa
 
 from segpipe.errors import ConfigError, DatasetError
-from segpipe.secrets import is_url, redact
+from segpipe.secrets import redact
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
     from upath import UPath
 
 AnyPath: TypeAlias = "Path | UPath"
+_PROTOCOL = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 _REQUESTS_AT_ONCE = 16
 Found = TypeVar("Found")
 
 
 def path_of(text: str | AnyPath) -> AnyPath:
     """The place that a text names: an absolute local path, or a URL's place. Raises ConfigError for what is neither."""
-    if isinstance(text, str) and is_url(text) and not text.lower().startswith("file://"):
+    if isinstance(text, str) and _PROTOCOL.match(text):
         from segpipe.store.objects import at_url  # nobody who writes to a folder pays for the imports
 
         return at_url(text)
@@ -45,7 +47,7 @@ def path_of(text: str | AnyPath) -> AnyPath:
 
 def as_shown(text: str) -> str:
     """An output as it is printed: a path as it was given, a URL without its credentials."""
-    return str(path_of(text)) if is_url(text) else text
+    return str(path_of(text)) if _PROTOCOL.match(text) else text
 
 
 def is_local(path: AnyPath) -> TypeIs[Path]:
