@@ -36,7 +36,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
-from segpipe.errors import EXIT_SOME_FAILED, SegpipeError, Stopped, is_no_room, one_line
+from segpipe.errors import EXIT_SOME_FAILED, DatasetIncomplete, SegpipeError, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
 from segpipe.live.recorder import StreamReport
 from segpipe.live.run import record_stream, refuse_secrets, without_secrets
@@ -57,9 +57,12 @@ from segpipe.run import (
 from segpipe.secrets import redact
 from segpipe.store import Store, open_dataset
 from segpipe.store.places import as_shown
+from segpipe.text import one_line_text
+from segpipe.verify import VerifyReport, shown, verify
 from segpipe.worker import SegmentationWorker
 
 PROGRESS_EVERY_S = 5.0
+MOST_FINDINGS = 100
 _loading = threading.Lock()
 
 
@@ -115,8 +118,9 @@ ONE_AT_A_TIME: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=1)
 def segment_footage(job: Job) -> RunReport:
     """Segment what is new in the job's inputs into its dataset.
 
-    Raises ShardsFailed, with the shards named, when some failed after their retries; the others are done. Frames that
-    can't be read don't fail the run: they are rows in `frames` with their error.
+    Raises ShardsFailed, with the shards named, when some failed after their retries; the others are done. Raises DatasetIncomplete
+    when rows are missing, doubled or wrong at the end. Frames that can't be read don't fail the run: they are rows in `frames` with
+    their error.
     """
     logger = get_run_logger()
     refuse_secrets(job)
@@ -135,10 +139,37 @@ def segment_footage(job: Job) -> RunReport:
         _publish(job, report, worker)
     except Exception as error:  # noqa: BLE001 - the dataset is what counts; a picture that failed must not hide failed shards
         logger.warning("the artifacts couldn't be published: %s", one_line(error))
-    broken, parts = report.broken, f"{len(report.streams)} streams" if report.streams else f"{len(todo)} shards"
-    if broken:
-        raise ShardsFailed(f"{len(broken)} of {parts} failed: " + "; ".join(f"{n} ({w})" for n, w in broken.items()))
+    parts = f"{len(report.streams)} streams" if report.streams else f"{len(todo)} shards"
+    _check(job, report, parts, verify_dataset(job))
     return report
+
+
+def _check(job: Job, report: RunReport, parts: str, found: VerifyReport) -> None:
+    """Raises where shards failed or rows are missing, doubled or wrong, with what."""
+    if report.broken:
+        said = "; ".join(f"{n} ({w})" for n, w in report.broken.items())
+        raise ShardsFailed(f"{len(report.broken)} of {parts} failed: {said}. The dataset: {found.summary()}")
+    if found.wrong:
+        raise DatasetIncomplete(f"{as_shown(job.output)}: {found.summary()}. segpipe verify lists all; --repair takes out damage")
+
+
+@task(name="verify-dataset", task_run_name="verify-dataset", persist_result=False, cache_policy=NO_CACHE)
+def verify_dataset(job: Job) -> VerifyReport:
+    """Is all there, once, and right? Against what was expected when it was planned; the footage isn't read again."""
+    report = verify(output_folder(job))
+    try:
+        create_table_artifact(_verified_rows(report), key="segpipe-verify", description="is all there, once, and right?")
+    except Exception as error:  # noqa: BLE001 - what was found counts, and is raised
+        get_run_logger().warning("the artifact couldn't be published: %s", one_line(error))
+    return report
+
+
+def _verified_rows(report: VerifyReport) -> list[dict[str, str]]:
+    """What was found as plain text: it quotes names of files and errors, which may hold anything."""
+    sums = [(f"frames {n}", sum(getattr(s, n) for s in report.sources)) for n in ("expected", "done", "failed", "missing")]
+    found = [("sources", str(len(report.sources))), *((n, str(value)) for n, value in sums)]
+    found += [(f.kind, shown(f)) for f in report.findings[:MOST_FINDINGS]]
+    return [{"what": what, "value": one_line_text(redact(value))} for what, value in found]
 
 
 def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
@@ -193,7 +224,7 @@ def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
         {"what": "seconds", "value": f"{report.wall_s:.1f}"},
         *({"what": stage, "value": f"{report.total(stage):.1f}"} for stage in ("read_s", "infer_s", "write_s")),
         *({"what": f"share of {name}", "value": f"{value * 100:.1f} %"} for name, value in class_shares(report, names)),
-        *({"what": f"failed shard {name}", "value": why} for name, why in report.broken.items()),
+        *({"what": f"failed shard {name}", "value": one_line_text(why)} for name, why in report.broken.items()),
     ]
     create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {as_shown(job.output)}")
     done = [s for s in report.shards if s.frames > s.failed]

@@ -23,6 +23,9 @@ pytest.importorskip("prefect")
 
 from tests.prefect_server import Server, prefect_server
 
+HOSTILE = "<img src=x onerror=alert(1)>&\"'\n[x](javascript:0).mp4"
+"""A file's name: markup, quotes, a line break, a link."""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -55,23 +58,54 @@ def newest_run(server: Server) -> dict[str, Any]:
 
 def test_a_run_with_its_tasks_and_artifacts(server: Server, tmp_path: Path) -> None:
     job = write_job(tmp_path)
-    (tmp_path / "footage" / "broken.mp4").write_text("words")
+    (tmp_path / "footage" / HOSTILE).write_text("words")
     done = call(server, "flows/segment.py", str(job))
     assert done.returncode == 6, done.stdout + done.stderr  # a frame failed, and the run is complete
     assert "31 frames" in done.stdout
     run = newest_run(server)
     assert run["state_type"] == "COMPLETED"
     tasks = server.post("/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
-    assert sorted(t["name"] for t in tasks) == sorted(p.stem for p in (tmp_path / "dataset" / "frames").iterdir())
+    shards = sorted(p.stem for p in (tmp_path / "dataset" / "frames").iterdir())
+    assert sorted(t["name"] for t in tasks) == sorted([*shards, "verify-dataset"])
     artifacts = server.artifacts(run["id"])
     assert float(artifacts["segpipe-progress"]["data"]) == pytest.approx(100.0)
     table = {row["what"]: row["value"] for row in json.loads(artifacts["segpipe-summary"]["data"])}
     assert (table["frames"], table["failed"], table["done before"]) == ("31", "1", "0")
     assert any(k.startswith("share of ") for k in table)
     assert artifacts["segpipe-overlay"]["data"].startswith("data:image/jpeg;base64,")
+    check_verified(artifacts, expected="31", done="30", failed="1", missing="0")
     again = call(server, "flows/segment.py", str(job))
     assert again.returncode == 0
     assert "nothing new" in again.stdout
+
+
+def check_verified(artifacts: dict[str, Any], **counts: str) -> list[dict[str, str]]:
+    """The table of `verify-dataset` holds these counts, and plain text in one line a cell; all its rows."""
+    rows = json.loads(artifacts["segpipe-verify"]["data"])
+    table = {row["what"]: row["value"] for row in rows}
+    assert {n: table[f"frames {n}"] for n in counts} == counts
+    assert all(isinstance(v, str) and v.isprintable() for row in rows for v in row.values())
+    return list(rows)
+
+
+def test_a_run_fails_loudly_when_rows_went_missing_behind_its_back(server: Server, tmp_path: Path) -> None:
+    job = write_job(tmp_path)
+    assert call(server, "flows/segment.py", str(job)).returncode == 0
+    masks = sorted((tmp_path / "dataset" / "masks").iterdir())
+    masks[1].unlink()
+    (tmp_path / "dataset" / "masks" / f"x{HOSTILE}").touch()
+    done = call(server, "flows/segment.py", str(job))
+    assert done.returncode == 8, done.stdout + done.stderr
+    assert "1 × half shard (its masks file isn't there)" in done.stderr
+    run = newest_run(server)
+    assert run["state_type"] == "FAILED"
+    assert "half shard" in run["state"]["message"]
+    rows = check_verified(server.artifacts(run["id"]), expected="30", done="20", missing="10")
+    assert {"what": "half shard", "value": f"frames/{masks[1].stem}: its masks file isn't there"} in rows
+    assert any(row["what"] == "foreign file" and "<img src=x" in row["value"] for row in rows)
+    assert call(server, "-m", "segpipe", "verify", str(tmp_path / "dataset"), "--repair").returncode == 8
+    assert call(server, "flows/segment.py", str(job)).returncode == 0
+    assert newest_run(server)["state_type"] == "COMPLETED"
 
 
 def test_a_failed_shard_is_retried(server: Server, tmp_path: Path) -> None:
@@ -95,6 +129,8 @@ def test_a_shard_that_keeps_failing_is_named_and_the_others_are_done(server: Ser
     assert run["state_type"] == "FAILED"
     table = json.loads(server.artifacts(run["id"])["segpipe-summary"]["data"])
     assert any(row["what"].startswith("failed shard") for row in table)
+    assert "1 × missing (10 of 30 frames have no row; 2 of 3 shards are there" in run["state"]["message"]
+    check_verified(server.artifacts(run["id"]), expected="30", done="20", missing="10")
     assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows == 20
     assert call(server, "flows/segment.py", str(job)).returncode == 0
     assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows == 30
