@@ -11,6 +11,7 @@ from importlib import import_module
 from segpipe import __version__
 from segpipe.cli import analysing, checking
 from segpipe.errors import EXIT_INTERRUPTED, SegpipeError
+from segpipe.secrets import redact
 
 _EXITS = """exit codes:
   0 done   1 a shard or something unexpected failed   2 wrong usage or config   3 input missing or unreadable
@@ -156,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     except SegpipeError as error:
         if args.debug:
             raise
-        print(f"segpipe: {error}", file=sys.stderr)
+        print(f"segpipe: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("segpipe: interrupted; run the same command again to go on", file=sys.stderr)

@@ -67,8 +67,8 @@ def _options(scheme: str, rest: str, text: str) -> tuple[dict[str, Any], str]:
     key, colon, secret = user.partition(":")
     if ":" in host or (at and not (key and colon and secret)):
         raise ConfigError(
-            f"{scheme}://{HIDDEN}: not a bucket's URL; give s3://bucket/folder or s3://KEY:SECRET@bucket/folder, in a written-out "
-            "secret %2F for /, or ${NAME} for a variable of the environment"
+            f"{scheme}://{HIDDEN}: not a bucket's URL; give s3://bucket/folder, with KEY:SECRET@ before the bucket where the "
+            "environment has no credentials: ${NAME} stands for a variable, and a written-out secret has %2F for /"
         )
     own = {"key": filled(unquote(key), text), "secret": filled(unquote(secret), text)} if at else {}
     return _S3_OPTIONS | own, f"{host}{slash}{path}"
