@@ -21,7 +21,7 @@ from segpipe.quality import Judge
 from segpipe.sources.decoding import Decoding
 from segpipe.sources.live import LiveRequest
 from segpipe.sources.streams import Stream
-from segpipe.sources.timeline import GAP_S, Gap
+from segpipe.sources.timeline import Gap, Step
 from segpipe.stages import Clock, bytes_of_group, in_batches, segment
 from segpipe.store import Store
 from segpipe.store.shard_writer import ShardWriter
@@ -74,7 +74,7 @@ class Recorder:
         self.judge = Judge(job.quality, in_sequence=True)
         self.infer, self.write = Clock(), Clock()
         self.counted = _Counted(np.zeros(len(worker.segmenter.spec.classes), np.int64))
-        self.last_us, self.last_pts_s, self.last_s, self.step_s = span.begin_us, 0.0, time.monotonic(), 0.0
+        self.last_us, self.last_pts_s, self.last_s, self.step = span.begin_us, 0.0, time.monotonic(), Step()
         self._waiting: deque[Input | Gap] = deque()
         self._end_s = None if span.end_us is None else time.monotonic() + (span.end_us - time.time_ns() // 1000) / 1e6
         self._ended: End | None = None
@@ -186,7 +186,7 @@ class Recorder:
 
     def _passed(self, item: Input, time_us: int) -> None:
         if self.counted.seen:
-            self.step_s += 0.1 * ((time_us - self.last_us) / 1e6 - self.step_s)
+            self.step.add((time_us - self.last_us) / 1e6)
         self.counted.seen += 1
         self.last_us, self.last_pts_s, self.last_s = time_us, item.ref.pts_s or 0.0, time.monotonic()
 
@@ -202,7 +202,7 @@ class Recorder:
         if gap is None and self._ended is None:
             if not self.counted.seen:
                 gap = Gap("connect", self.span.begin_us, self.span.begin_us + round(silent_s * 1e6), reason="no frame came")
-            elif silent_s > max(GAP_S, 3 * self.step_s) and self.job.stream.clock == "arrival":
+            elif silent_s > self.step.longest_s and self.job.stream.clock == "arrival":
                 gap = Gap("stall", self.last_us, self.last_us + round(silent_s * 1e6), self.last_pts_s, reason="no frames came")
         if gap is None:
             return None

@@ -104,7 +104,7 @@ class _Reader:
                 continue
             if moment.gap is not None:
                 yield moment.gap
-            if self.sampler.wanted(moment.pts_s, self.line.step_s):
+            if self.sampler.wanted(moment.pts_s, self.line.step.seconds):
                 yield self._item(picture, moment)
             else:
                 alive()

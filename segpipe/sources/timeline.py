@@ -43,6 +43,24 @@ class Moment:
     gap: Gap | None = None
 
 
+class Step:
+    """The usual step between frames in seconds: a mean that forgets."""
+
+    def __init__(self) -> None:
+        self.seconds, self.count = 0.04, 0
+
+    def add(self, seconds: float) -> None:
+        """Learn from a step. A pause counts as far as the longest step only: one isn't usual, but many are."""
+        self.count += 1
+        seconds = min(seconds, 60.0 if self.count == 1 else self.longest_s)
+        self.seconds += max(0.1, 1 / self.count) * (seconds - self.seconds)
+
+    @property
+    def longest_s(self) -> float:
+        """From here on a pause is a gap; of a stream's first step nobody can say."""
+        return max(GAP_S, 3.0 * self.seconds) if self.count else math.inf
+
+
 class SteadyClock:
     """UTC that never goes back and never jumps by itself: the system's clock when it was last looked at, and the seconds since."""
 
@@ -76,16 +94,11 @@ class Timeline:
         those up to `after_us`: what came before them is in the dataset."""
         self.begin_us, self.after_us, self.pace = begin_us, after_us, pace
         self.pts_s, self.utc_us, self.arrival_us, self.media_s = -math.inf, begin_us, begin_us, 0.0
-        self.step_s = 0.04
+        self.step = Step()
         self.shift_s = self.anchor_us = 0.0
         self.open: Gap | None = Gap("connect", begin_us, begin_us, closed=False)
         self.started = False
         self._look_from_us, self._latest_us = 0, math.inf
-
-    @property
-    def longest_step_s(self) -> float:
-        """From here on a pause is a gap."""
-        return max(GAP_S, 3.0 * self.step_s)
 
     def lost(self, kind: GapKind, reason: str, now_us: int, attempts: int = 0) -> Gap:
         """No frames come any more; called again, the gap goes on. Gives the gap as it is."""
@@ -113,7 +126,7 @@ class Timeline:
         if not went_on:
             elapsed_s = (arrival_us - self.arrival_us) / 1e6
             by_clock = (arrival_us - self.anchor_us) / 1e6 if self.pace == "arrival" else self.pts_s + elapsed_s
-            self.shift_s = max(by_clock, self.pts_s + self.step_s) - media_s
+            self.shift_s = max(by_clock, self.pts_s + self.step.seconds) - media_s
         self._look_from_us = 0
 
     def place(self, media_s: float, arrival_us: int) -> Moment | None:
@@ -129,8 +142,8 @@ class Timeline:
             if self.pace == "arrival":
                 utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
             gap = self._gap(pts_s, utc_us, arrival_us)
-            if gap is None:
-                self.step_s += 0.1 * (min(pts_s - self.pts_s, 60.0) - self.step_s)
+            if gap is None or gap.kind in {"stall", "jump"}:
+                self.step.add(pts_s - self.pts_s)
         self.started, self.pts_s, self.utc_us, self.arrival_us, self.media_s = True, pts_s, utc_us, arrival_us, media_s
         return Moment(pts_s, utc_us, gap)
 
@@ -144,12 +157,12 @@ class Timeline:
 
     def _mistrust(self, pts_s: float, media_s: float, arrival_us: int) -> float:
         """The stream's own time went back, or ahead of the clock by a jump: it goes on from the frame before instead."""
-        back = pts_s < self.pts_s - self.step_s
+        back = pts_s < self.pts_s - self.step.seconds
         ahead_s = (self.anchor_us + pts_s * 1e6 - arrival_us) / 1e6
-        jumped = self.pace == "arrival" and self.open is None and pts_s - self.pts_s > self.longest_step_s and ahead_s > _EARLY_S
+        jumped = self.pace == "arrival" and self.open is None and pts_s - self.pts_s > self.step.longest_s and ahead_s > _EARLY_S
         if back or jumped:
             elapsed_s = (arrival_us - self.arrival_us) / 1e6 if self.pace == "arrival" else 0.0
-            pts_s = self.pts_s + max(self.step_s, elapsed_s)
+            pts_s = self.pts_s + max(self.step.seconds, elapsed_s)
             self.shift_s = pts_s - media_s
         return pts_s
 
@@ -169,7 +182,7 @@ class Timeline:
             gap, self.open = replace(self.open, stop_us=utc_us, stop_pts_s=pts_s, closed=True), None
             short = gap.kind == "connect" and gap.attempts <= 1 and utc_us - gap.start_us <= GAP_S * 1e6
             return None if short or utc_us <= gap.start_us else gap
-        if pts_s - self.pts_s <= self.longest_step_s:
+        if pts_s - self.pts_s <= self.step.longest_s:
             return None
         waited = (arrival_us - self.arrival_us) / 1e6 > 0.5 * (pts_s - self.pts_s)
         kind: GapKind = "stall" if waited and self.pace == "arrival" else "jump"

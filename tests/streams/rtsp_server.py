@@ -1,4 +1,4 @@
-"""A real RTSP server: `/usr/bin/python3 rtsp_server.py PORT USER PASSWORD`, with the system's GStreamer. Ten frames a second under /cam."""
+"""A real RTSP server, by the system's GStreamer: `/usr/bin/python3 rtsp_server.py PORT USER PASSWORD` gives ten frames a second."""
 
 from __future__ import annotations
 

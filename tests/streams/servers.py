@@ -73,13 +73,13 @@ def rtsp_server() -> Iterator[RtspServer]:
 class Camera:
     """An endless MPEG-TS by HTTP. A connection gets frames from where the last one was left.
 
-    `fps` frames a second of media time, in real time or, with `fast`, as fast as they are read. `events` are (second, kind, seconds):
-    at that second of media the connection is dropped ("drop") and the next one begins so much later, or the media time
+    `fps` frames a second of media time, in real time or, with `fast`, as fast as they are read. `events` are (second, kind,
+    seconds): at that second of media the connection is dropped ("drop") and the next one begins so much later, or the media time
     jumps within it ("jump"). After `stop_s` of media the server only waits ("silent") or ends each connection ("end").
     """
 
     def __init__(
-        self, fps: int = 10, fast: bool = False, events: tuple[tuple[float, str, float], ...] = (), stop_s: float = float("inf"),
+        self, fps: float = 10, fast: bool = False, events: tuple[tuple[float, str, float], ...] = (), stop_s: float = float("inf"),
         then: str = "end", size: tuple[int, int] = (64, 48),
     ) -> None:  # fmt: skip
         self.fps, self.fast, self.events, self.stop_s, self.then, self.size = fps, fast, list(events), stop_s, then, size
@@ -101,9 +101,11 @@ class Camera:
     def _encode(self, out: Any) -> None:
         began, first_s = time.monotonic(), self.media_s
         with av.open(_Pipe(out), "w", format="mpegts", options={"flush_packets": "1"}) as container:
-            stream = container.add_stream("libx264", rate=self.fps, options={"tune": "zerolatency", "preset": "ultrafast"})
+            stream = container.add_stream(
+                "libx264", rate=Fraction(self.fps), options={"tune": "zerolatency", "preset": "ultrafast"}
+            )
             stream.width, stream.height = self.size
-            stream.pix_fmt, stream.gop_size = "yuv420p", max(1, self.fps)
+            stream.pix_fmt, stream.gop_size = "yuv420p", max(10, round(self.fps))
             stream.codec_context.time_base = Fraction(1, 1000)
             while self.media_s < self.stop_s:
                 while self.events and self.media_s >= self.events[0][0]:
