@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-slow test-gpu check bench queries memory street clean
+.PHONY: help demo test test-slow test-gpu check bench queries memory verify-bench street clean
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench      pipeline against its limit and a plain script; what time, place and regions add (CLIP=file)"
 	@echo "make queries    the cookbook and the layers on ten million rows, each against its limit"
 	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side"
+	@echo "make verify-bench  segpipe verify on a million frames, against its limit of a minute (6 GB of disk for a while)"
 	@echo "make street     train builtin:street from CamVid again (an hour on two cores; goes on where it was stopped)"
 	@echo "make clean      remove the demo's files and caches"
 
@@ -63,6 +64,9 @@ queries: .venv/base
 
 memory: .venv/base
 	$(BIN)/python tests/benchmarks/memory.py $(CLIP)
+
+verify-bench: .venv/base
+	$(BIN)/python -m tests.benchmarks.verify_million
 
 street: .venv/test
 	$(BIN)/segpipe train -c configs/train-street.yaml
