@@ -56,6 +56,7 @@ class ShardWriter:
         return self
 
     def _open(self) -> None:
+        check_held(self.store.root)  # before the work, too: what can't be committed needn't be computed
         for table in TABLES:
             schema = TABLES[table].with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
             self._writers[table] = pq.ParquetWriter(
