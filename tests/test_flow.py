@@ -14,10 +14,13 @@ import pytest
 import yaml
 
 from segpipe import open_dataset
-from segpipe.config import Job
+from segpipe.config import Job, make_job
+from segpipe.errors import ConfigError
+from segpipe.live.run import refuse_secrets
 from tests.conftest import ROOT
 from tests.footage import make_video
 from tests.labelled import training_job
+from tests.streams.servers import PASSWORD, PLAIN_PASSWORD, USER, Camera, http_server
 
 pytest.importorskip("prefect")
 
@@ -204,3 +207,38 @@ def test_a_training_run_with_its_artifacts(server: Server, tmp_path: Path) -> No
         assert artifacts[key]["data"].startswith("data:image/png;base64,")
     wrong = call(server, "flows/train.py", str(path), "--set", "schedule.epoch=1")
     assert (wrong.returncode, "unknown key 'schedule.epoch'" in wrong.stderr) == (2, True)
+
+
+def test_a_stream_is_a_task_and_its_password_is_nowhere(server: Server, tmp_path: Path) -> None:
+    camera = Camera(fps=10)
+    with http_server(camera.serve, PLAIN_PASSWORD) as url:
+        address = f"{url}/cam?token=t0ken-of-mine".replace("//", f"//{USER}:{PASSWORD}@")
+        job = {
+            "inputs": [address], "output": str(tmp_path / "dataset"), "model": {"source": "fake:"},
+            "stream": {"duration": "3s", "shard_s": 1},
+        }  # fmt: skip
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+        done = call(server, "flows/segment.py", str(tmp_path / "job.yaml"))
+        (tmp_path / "job.yaml").unlink()
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = newest_run(server)
+    tasks = server.post("/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    (source,) = open_dataset(tmp_path / "dataset").arrow("sources").to_pylist()
+    assert source["source_id"] in {t["name"] for t in tasks}
+    assert "token=***" in source["uri"]
+    assert "${SEGPIPE_SECRET_" in str(run["parameters"])
+    table = {row["what"]: row["value"] for row in json.loads(server.artifacts(run["id"])["segpipe-summary"]["data"])}
+    assert int(table["frames"]) > 5
+    assert f"gaps of {source['source_id']}" in table
+    secrets = (PASSWORD, PLAIN_PASSWORD, "t0ken-of-mine")
+    kept = [p for folder in (server.folder, tmp_path) for p in folder.rglob("*") if p.is_file()]
+    assert any(p.suffix == ".db" for p in kept)
+    texts = [done.stdout.encode(), done.stderr.encode(), json.dumps(run).encode(), *(p.read_bytes() for p in kept)]
+    assert not [s for s in secrets if any(s.encode() in t for t in texts)]
+
+
+def test_a_stored_job_must_not_hold_a_password(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must not hold a password") as raised:
+        refuse_secrets(make_job({"inputs": [f"rtsp://{USER}:{PASSWORD}@127.0.0.1/cam"], "output": str(tmp_path)}))
+    assert PASSWORD not in str(raised.value)
+    refuse_secrets(make_job({"inputs": ["rtsp://${USER}:${PASSWORD}@127.0.0.1/cam"], "output": str(tmp_path)}))

@@ -77,6 +77,7 @@ class Recorder:
         self.last_us, self.last_pts_s, self.last_s, self.step = span.begin_us, 0.0, time.monotonic(), Step()
         self._waiting: deque[Input | Gap] = deque()
         self._end_s = None if span.end_us is None else time.monotonic() + (span.end_us - time.time_ns() // 1000) / 1e6
+        self._covered_us = 0
         self._ended: End | None = None
         self._silent_s = 0.0
 
@@ -151,7 +152,7 @@ class Recorder:
         begins_us = first.stop_us if isinstance(first, Gap) else first.ref.timestamp_us or 0
         shard = Shard(f"{self.stream.info.source_id}-{begins_us:016d}", self.stream.info, 0, ())
         with self.store.writer(shard, self.source.digest) as writer:
-            writer.begin_us, writer.end_us = begins_us, begins_us
+            writer.begin_us, writer.end_us = self._covered_us or begins_us, begins_us  # shards of a run leave no hole between them
             tally = Tally(shard, writer, self.judge, len(self.counted.pixels))
             groups = in_batches(self._until_due(begins_us, writer), lambda: self.worker.batch_size)
             for results in side_by_side(
@@ -166,6 +167,7 @@ class Recorder:
             self._add_gap(writer, self.inbox.take_lag())
             since = time.perf_counter()
         self.write.add(since)  # the commit
+        self._covered_us = writer.end_us
         self.counted.add(tally, writer)
         log.info("%s: committed %d frames", shard.name, writer.frames)
 

@@ -16,6 +16,7 @@ from segpipe.config import Job, ModelSettings, WorkerSettings, make_job
 from segpipe.live.run import run_streams
 from segpipe.models import FakeSegmenter
 from segpipe.run import RunReport, prepared, report_of_streams
+from segpipe.verify import verify
 from segpipe.worker import SegmentationWorker
 from tests.conftest import ROOT
 
@@ -76,8 +77,9 @@ def rows(output: Path, table: str, by: str) -> list[dict[str, Any]]:
     return sorted(open_dataset(output).arrow(table).to_pylist(), key=lambda r: r[by])
 
 
-def frames_of(output: Path) -> list[dict[str, Any]]:
+def frames_of(output: Path, whole: bool = True) -> list[dict[str, Any]]:
     """The rows of `frames` in the order of time, with what must hold of every stream's."""
+    assert not whole or not verify(output).wrong
     found = rows(output, "frames", "frame_id")
     assert len({r["frame_id"] for r in found}) == len(found)
     assert [r["frame_id"] for r in found] == [f"{r['source_id']}:{round(r['timestamp'].timestamp() * 1e6):016d}" for r in found]
