@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from segpipe.store.resume import MOST_ATTEMPTS
 from tests.damage import put, rewrite, stream_dataset, with_record
 from tests.footage import make_video, picture
 
@@ -78,3 +79,12 @@ def test_a_stream_that_was_away_is_a_failure(tmp_path: Path, segpipe: Call) -> N
     assert "not running" not in text
     assert "1 × frame (0), 1 attempts: the decoder gave <b>nothing</b>" in text
     assert text.splitlines()[-1] == "3 failures"
+
+
+def test_what_failed_too_often_is_left(tmp_path: Path, segpipe: Call) -> None:
+    stream = stream_dataset(tmp_path / "s", [(0, 100)], [])
+    (path,) = (stream / "frames").iterdir()
+    with_record(path, attempt=MOST_ATTEMPTS - 1)
+    text = segpipe("errors", stream)[1]
+    assert f"{MOST_ATTEMPTS} attempts" in text
+    assert f"transient: failed {MOST_ATTEMPTS} times and is left now; --retry-failed tries it again" in text

@@ -285,11 +285,22 @@ def test_nothing_is_removed_through_a_link_that_leads_out(out: Path, tmp_path: P
     assert sorted(p for p in tmp_path.rglob("*") if ".lock" not in p.name) == [p for p in before if ".lock" not in p.name]
 
 
+def test_of_two_shards_the_one_that_replaces_the_other_stays(out: Path, segpipe: Call) -> None:
+    copy_shard(out)
+    first, second = (p for p in sorted((out / "frames").glob("clip-*")) if "-00000003-" in p.name)
+    with_record(second, replaces=first.stem)
+    segpipe("verify", out, "--repair")
+    assert (first.exists(), second.exists()) == (False, True)
+
+
 def test_a_name_in_a_file_leads_nowhere(out: Path, tmp_path: Path, segpipe: Call) -> None:
     (tmp_path / "victim.parquet").write_text("mine")
     source = {"source_id": "../../victim", "kind": "video", "uri": "/x\x1b[31m.mp4"}
     with_record(part(out, "frames"), source=source)
     with_record(part(out, "frames", 2), name="../../victim")
+    code, text, _ = segpipe("verify", out)
+    assert (code, "its source calls itself '../../victim'" in text, "it calls itself '../../victim'" in text) == (8, True, True)
+    with_record(part(out, "frames"), source=source | {"source_id": "victim"})
     code, text, _ = segpipe("verify", out, "--repair")
     assert code == 8
     assert "\x1b" not in text

@@ -12,13 +12,16 @@ import pyarrow.parquet as pq
 from segpipe.store.dataset import Dataset
 from segpipe.store.places import readable
 from segpipe.store.records import read_record
+from segpipe.store.resume import MOST_ATTEMPTS
 from segpipe.store.schema import PERMANENT, STATUS_ERROR, TRANSIENT
 
 _COLUMNS = ["source_id", "uri", "frame_index", "pts_s", "error", "error_class"]
 _GAP_COLUMNS = ["source_id", "kind", "start_pts_s", "stop_pts_s", "attempts", "reason"]
 _NOT_RUNNING = "not running"
 """A gap of this kind is nobody's failure: no run was listening."""
-TODO = {TRANSIENT: "the next run tries again", PERMANENT: "mend or remove the file; --retry-failed tries it again"}
+AGAIN = "the next run tries again"
+TIRED = f"failed {MOST_ATTEMPTS} times and is left now; --retry-failed tries it again"
+MEND = "mend or remove the file; --retry-failed tries it again"
 GAP_TODO = "this time can't be recorded again"
 
 
@@ -58,8 +61,14 @@ def _failure(key: tuple[str, ...], rows: list[dict[str, Any]]) -> Failure:
     return Failure(
         uri, source_id, what, reason, error_class, len(rows), min(index, default=None), max(index, default=None),
         min(pts_s, default=None), max(pts_s, default=None), max(r["attempts"] for r in rows),
-        GAP_TODO if what == "gap" else TODO[error_class],
+        GAP_TODO if what == "gap" else _todo(error_class, max(r["attempts"] for r in rows)),
     )  # fmt: skip
+
+
+def _todo(error_class: str, attempts: int) -> str:
+    if error_class == TRANSIENT:
+        return AGAIN if attempts < MOST_ATTEMPTS else TIRED
+    return MEND
 
 
 def _failed_frames(dataset: Dataset) -> Iterator[dict[str, Any]]:

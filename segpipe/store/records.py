@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from segpipe.store.places import AnyPath, gone, opened
 from segpipe.text import printable_text
 
 SHARD_KEY = "segpipe.shard"
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 _LISTS = ("failed_files", "transient_files", "chosen")
 
 
@@ -89,6 +91,8 @@ def read_record(path: AnyPath) -> ShardRecord:
         source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
         if content["name"] != path.stem:  # a name from a file is no path: it must not lead out of the dataset
             raise ValueError(f"it calls itself {content['name']!r}")
+        if not _ID.fullmatch(source.source_id):  # it names the source's file
+            raise ValueError(f"its source calls itself {source.source_id!r}")
         return ShardRecord(**(content | lists | {"source": source, "files": files}))
     except FileNotFoundError:
         raise gone(path) from None

@@ -51,7 +51,9 @@ def verify(dataset: Dataset | str | AnyPath, sample: int = SAMPLE, footage: bool
     checked = _check_shards(dataset, shards, evidence.known, sample)
     for shard in checked:
         evidence.shards[shard.record.source.source_id].append(shard)
-    findings += [f for s in checked for f in s.findings] + find_doubles(checked, listing.files["frames"])
+    doubles = find_doubles(checked, listing.files["frames"])
+    evidence.doubled = {f.shard for f in doubles}
+    findings += [f for s in checked for f in s.findings] + doubles
     accounts, more = account(evidence)
     findings += more
     if footage:

@@ -35,11 +35,12 @@ class KnownSource:
 
 @dataclass
 class Evidence:
-    """All that was read, by source."""
+    """All that was read, by source; `doubled` are shards whose frames are in another one too."""
 
     known: dict[str, KnownSource]
     shards: dict[str, list[CheckedShard]] = field(default_factory=lambda: defaultdict(list))
     gaps: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    doubled: set[str] = field(default_factory=set)
 
 
 def read_source(path: AnyPath, stem: str) -> KnownSource:
@@ -83,7 +84,7 @@ def account(evidence: Evidence) -> tuple[list[SourceAccount], list[Finding]]:
 
 
 def _account(
-    source_id: str, shards: list[CheckedShard], known: KnownSource | None, gaps: list[Span]
+    source_id: str, shards: list[CheckedShard], known: KnownSource | None, gaps: list[Span], doubled: set[str]
 ) -> tuple[SourceAccount, list[Finding]]:
     records = [s.record for s in shards]
     source = records[0].source
@@ -91,7 +92,7 @@ def _account(
     reasons: Counter[str] = sum((s.reasons for s in shards), Counter())
     expected, findings = done + failed, []
     if source.kind == "video":
-        expected, findings = expected_of(records), check_video(records, sum(len(s.hashes) for s in shards))
+        expected, findings = expected_of(records), check_video(records, sum(len(s.hashes) for s in shards), doubled)
     elif source.kind == "images":
         hashes = np.concatenate([s.hashes for s in shards])
         lost = _lost(source_id, known.photos if known is not None else (), hashes)

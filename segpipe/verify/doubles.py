@@ -14,8 +14,9 @@ from segpipe.verify.shard import CheckedShard
 
 def find_doubles(shards: list[CheckedShard], frames_files: dict[str, AnyPath]) -> list[Finding]:
     """Shards that hold frames which a shard before them holds too. Of two such shards the first one by name stays, unless
-    something else is wrong with it: so no frame is lost when the others are taken out."""
-    order = sorted(shards, key=lambda s: (bool(s.findings), s.record.name))
+    something else is wrong with it or the other replaces it: so no frame is lost when the others are taken out."""
+    replaced = {s.record.replaces for s in shards}
+    order = sorted(shards, key=lambda s: (bool(s.findings), s.record.name in replaced, s.record.name))
     hashes = np.concatenate([s.hashes for s in order]) if order else np.empty(0, np.uint64)
     shard = np.repeat(np.arange(len(order), dtype=np.int32), [len(s.hashes) for s in order])
     by_hash = np.argsort(hashes, kind="stable")

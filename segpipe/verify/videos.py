@@ -14,12 +14,12 @@ def expected_of(records: list[ShardRecord]) -> int:
     return max((r.expected for r in ranges), default=0) + (len(records) - len(ranges))
 
 
-def check_video(records: list[ShardRecord], rows: int) -> list[Finding]:
-    """What is wrong with the shards of a video of which `rows` rows are there."""
+def check_video(records: list[ShardRecord], rows: int, doubled: set[str]) -> list[Finding]:
+    """What is wrong with the shards of a video of which `rows` rows are there; the shards of `doubled` are told of already."""
     source_id, ranges = records[0].source.source_id, sorted((r for r in records if r.stop), key=lambda r: r.start)
     expected, siblings = expected_of(records), max(r.siblings for r in records)
     found = []
-    for a, b in itertools.pairwise(ranges):
+    for a, b in itertools.pairwise(r for r in ranges if r.name not in doubled):
         if b.start < a.stop:
             said = f"holds frames {b.start} to {b.stop} of the packet index, and {a.name} those from {a.start} to {a.stop}"
             found.append(Finding(DOUBLED, "frames", b.name, source_id, said, True))
