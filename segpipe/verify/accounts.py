@@ -67,17 +67,14 @@ def account(evidence: Evidence) -> tuple[list[SourceAccount], list[Finding]]:
     """Each source's account, and what doesn't add up."""
     accounts, findings = [], []
     for source_id in sorted(evidence.known.keys() | evidence.shards.keys()):
-        shards = evidence.shards.get(source_id, [])
-        known = evidence.known.get(source_id)
-        if not shards:
-            assert known is not None
-            expected = max(1, len(known.photos))
-            accounts.append(
-                SourceAccount(source_id, known.kind, known.uri, expected, 0, 0, {}, len(evidence.gaps.get(source_id, [])))
-            )
-            findings.append(Finding(MISSING, "", "", source_id, "no row at all: none of its shards was written"))
-            continue
-        one, more = _account(source_id, shards, known, evidence.gaps.get(source_id, []))
+        shards, known = evidence.shards.get(source_id, []), evidence.known.get(source_id)
+        gaps = evidence.gaps.get(source_id, [])
+        if known is not None and not shards:
+            one = SourceAccount(source_id, known.kind, known.uri, max(1, len(known.photos)), 0, 0, {}, len(gaps))
+            said = f"no row at all: run segpipe run again, or delete sources/{source_id}.parquet where its footage has gone"
+            more = [Finding(MISSING, "", "", source_id, said)]
+        else:
+            one, more = _account(source_id, shards, known, gaps, evidence.doubled)
         accounts.append(one)
         findings += more
     return accounts, findings
