@@ -30,14 +30,14 @@ from tests.s3_server import BUCKET, S3, SECRET
 
 Call = Callable[..., tuple[int, str, str]]
 FAKE = ("--set", "model.source=fake:", "--set", "read.isolate=false", "-q")
-QUICK = Timing(beat_s=0.1, dead_after_s=0.6, settle_s=0.3)
+QUICK = Timing(beat_s=0.1, dead_after_s=1.0, settle_s=0.3)
 HELD = """
 import sys, time
 from pathlib import Path
 from segpipe.store import lock
 from segpipe.store.files import write_text
 from segpipe.store.lock_object import Timing
-lock.TIMING = Timing(0.1, 0.6, 0.3)
+lock.TIMING = Timing(0.1, 1.0, 0.3)
 from segpipe import run
 waits = Path(sys.argv.pop(1))
 def hold(*arguments, **more):
@@ -81,7 +81,7 @@ def test_two_runs_at_once(where: str, s3: S3, tmp_path: Path, segpipe: Call, cap
     held = subprocess.Popen([sys.executable, "-c", HELD, tmp_path / "waits", "run", clip, "-o", out, *FAKE], cwd=ROOT)
     try:
         wait_for((tmp_path / "waits").exists)
-        time.sleep(1.5 * QUICK.dead_after_s)  # its heart beats
+        time.sleep(1.2 * QUICK.dead_after_s)  # its heart beats
         code, _, errors = segpipe("run", clip, "-o", out, *FAKE)
         assert code == 5
         assert f"another run is writing to this dataset: pid {held.pid} on host " in errors
@@ -103,7 +103,7 @@ def test_held_once_and_let_go(root: AnyPath) -> None:
     with exclusive(root):
         with pytest.raises(DatasetBusy, match=f"pid {os.getpid()} on host .* UTC .* s ago"), exclusive(root):
             pass
-        time.sleep(1.5 * QUICK.dead_after_s)
+        time.sleep(1.2 * QUICK.dead_after_s)
         lock.check_held(root)
         with pytest.raises(DatasetBusy), exclusive(root):
             pass
@@ -207,15 +207,16 @@ class Refusing(LockObject):
 def test_many_at_once_and_one_wins(objects: AnyPath, kind: type[LockObject], dead: bool) -> None:
     if dead:
         put(objects, replace(Owner.here(), process="1"))
-    start, over, held, busy = threading.Barrier(5), threading.Event(), [], []
+    start, over, entered, held, busy = threading.Barrier(5), threading.Event(), [], [], []
 
     def take() -> None:
         start.wait()
         try:
             with kind(objects, objects / lock.OBJECT, QUICK) as mine:
-                held.append(mine)
+                entered.append(mine)
                 over.wait(20)
                 mine.check()
+                held.append(mine)
         except DatasetBusy as error:
             busy.append(error)
 
@@ -223,7 +224,7 @@ def test_many_at_once_and_one_wins(objects: AnyPath, kind: type[LockObject], dea
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: len(held) + len(busy) == 5)
+        wait_for(lambda: len(entered) + len(busy) == 5)
     finally:
         over.set()
     for thread in threads:
