@@ -104,7 +104,7 @@ class Recorder:
                 self._record(last)
         finally:
             self.inbox.close()
-            self.feeder.join(2.0)
+            self.feeder.join(1.0)
         return self.counted.report(self, time.perf_counter() - began, self._ended.error if self._ended is not None else None)
 
     def _begin(self) -> None:

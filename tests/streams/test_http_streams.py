@@ -29,7 +29,7 @@ def test_a_stream_in_rolling_shards_with_the_time_of_arrival(tmp_path: Path) -> 
     begin = datetime.now(UTC)
     camera = Camera(fps=10)
     with http_server(camera.serve) as url:
-        report = record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "4s", "shard_s": 1}, isolate=True))
+        report = record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "3.5s", "shard_s": 0.8}, isolate=True))
     found = frames_of(tmp_path)
     assert report.frames == len(found) > 15
     assert committed(tmp_path) >= 3
@@ -63,25 +63,26 @@ def test_connections_that_drop_and_clocks_that_jump(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("on_lag", ["drop", "block"])
 def test_a_model_that_cant_keep_up(tmp_path: Path, on_lag: str) -> None:
-    camera = Camera(fps=60, fast=True, stop_s=2.0)
+    camera = Camera(fps=40, fast=True, stop_s=2.0)
     stream = {"on_lag": on_lag, "clock": "media", "give_up_s": 0.5}
     with http_server(camera.serve) as url:
         report = record(stream_job(tmp_path, f"{url}/cam", stream=stream), segmenter=SlowSegmenter())
     found, lag = frames_of(tmp_path), [g for g in gaps_of(tmp_path) if g["kind"] == "lag"]
-    assert camera.sent == 120
+    assert camera.sent == 80
     if on_lag == "block":
-        assert (len(found), lag, report.streams[0].dropped) == (120, [], 0)
+        assert (len(found), lag, report.streams[0].dropped) == (80, [], 0)
     else:
-        assert 20 < len(found) < 120
-        assert len(found) + sum(g["frames_dropped"] for g in lag) == 120
-        assert report.streams[0].dropped == 120 - len(found)
+        assert 20 < len(found) < 80
+        assert len(found) + sum(g["frames_dropped"] for g in lag) == 80
+        assert report.streams[0].dropped == 80 - len(found)
 
 
 def test_a_shard_is_committed_while_the_camera_is_silent(tmp_path: Path) -> None:
     camera = Camera(fps=10, stop_s=1.5, then="silent")
     with http_server(camera.serve) as url:
-        run = Background(stream_job(tmp_path, f"{url}/cam", stream={"shard_s": 1.5, "timeout_s": 30}))
-        wait_for(lambda: committed(tmp_path) == 1, 8, "the shard of a silent camera")
+        run = Background(stream_job(tmp_path, f"{url}/cam", stream={"shard_s": 0.8, "timeout_s": 30}))
+        wait_for(lambda: committed(tmp_path) >= 1, 8, "the shard of a silent camera")
+        time.sleep(1.5)
         run.stop()
     assert len(frames_of(tmp_path)) >= 9
     (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
@@ -94,7 +95,7 @@ def test_a_silent_camera_is_connected_anew(tmp_path: Path) -> None:
     with http_server(camera.serve) as url:
         run = Background(stream_job(tmp_path, f"{url}/cam", stream={"timeout_s": 1.0}))
         wait_for(lambda: camera.connections == 1 and camera.sent == 15, 8, "the frames")
-        time.sleep(2.5)
+        time.sleep(1.8)
         run.stop()
     (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
     assert "nothing came for 1 s" in gap["reason"]
@@ -103,18 +104,18 @@ def test_a_silent_camera_is_connected_anew(tmp_path: Path) -> None:
 
 def test_motion_jpeg_has_the_time_of_its_arrival(tmp_path: Path) -> None:
     with http_server(serve_mjpeg) as url:
-        record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "2.5s"}))
+        record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "1.8s"}))
     found = frames_of(tmp_path)
-    assert len(found) > 10
+    assert len(found) > 7
     assert np.diff([r["pts_s"] for r in found]).mean() == pytest.approx(0.1, abs=0.03)
 
 
 def test_hls(tmp_path: Path) -> None:
     playlist = Playlist()
     with http_server(playlist.serve) as url:
-        record(stream_job(tmp_path, f"{url}/live/index.m3u8", stream={"duration": "6s"}))
+        record(stream_job(tmp_path, f"{url}/live/index.m3u8", stream={"duration": "4.5s"}))
     found = frames_of(tmp_path)
-    assert len(found) > 50
+    assert len(found) > 35
     assert contiguous([r["pts_s"] for r in found], gaps_of(tmp_path), 0.1)
     assert found[-1]["timestamp"] <= datetime.now(UTC)
 
@@ -148,7 +149,7 @@ def test_sampling(tmp_path: Path) -> None:
 def test_two_streams_at_once(tmp_path: Path) -> None:
     cameras = [Camera(fps=10), Camera(fps=5)]
     with http_server(cameras[0].serve) as a, http_server(cameras[1].serve) as b:
-        report = record(stream_job(tmp_path, f"{a}/left", f"{b}/right", stream={"duration": "2.5s"}))
+        report = record(stream_job(tmp_path, f"{a}/left", f"{b}/right", stream={"duration": "2s"}))
     assert len(report.streams) == 2
     assert all(r.totals.frames > 5 for r in report.streams)
     assert len({r["source_id"] for r in frames_of(tmp_path)}) == 2
