@@ -87,7 +87,7 @@ class ShardReader:
                 return
             except isolation.ChildLost as lost:
                 log.debug("%s: %s after %d frames", self.request.shard.name, lost, self.done)
-                if came or again:  # once more: the machine may have been short of something
+                if came or (again and not lost.hung):  # once more: the machine may have been short of something
                     again = False
                     continue
                 yield from self._give_up(str(lost))

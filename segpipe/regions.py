@@ -17,6 +17,7 @@ WHOLE_FRAME = "frame"
 FAR, MIDDLE = 0.3, 0.6
 """Where far and middle end, as shares of the height between the horizon and the bottom."""
 MOST_ATOMS = 255
+_ROWS_AT_ONCE = 256
 Mask = NDArray[np.bool_]
 
 
@@ -67,19 +68,22 @@ class Regions:
         return found
 
     def _build(self, height: int, width: int) -> RegionMap:
-        codes = np.ones((height, width), np.int64)
+        """A pixel's code has a bit for each region that it lies in; codes that occur are numbered. Codes are narrow and numbered by
+        blocks of rows for the sake of large pictures: a map of int64 and a sort of it took gigabytes."""
+        kind = np.uint16 if len(self.names) <= 16 else np.uint64
+        codes = np.ones((height, width), kind)
         for i, name in enumerate(self.names[1:], 1):
             own = self.settings.polygons.get(name)
             mask = inside(own, height, width) if own else built_in(name, self.settings, height, width)
-            codes |= mask.astype(np.int64) << i
+            codes[mask] |= kind(1 << i)
         codes[self.ignored(height, width)] = 0
-        found, places = np.unique(codes, return_inverse=True)
-        if found[0] != 0:
-            found, places = np.concatenate(([0], found)), places + 1
+        blocks = [codes[i : i + _ROWS_AT_ONCE] for i in range(0, height, _ROWS_AT_ONCE)]
+        found = np.unique(np.concatenate([np.zeros(1, kind), *(np.unique(block) for block in blocks)]))
         if len(found) > MOST_ATOMS:
             raise ConfigError(f"the regions overlap in {len(found)} ways; at most {MOST_ATOMS} are possible: give fewer regions")
-        membership = (found[None, :] >> np.arange(len(self.names))[:, None]) & 1
-        return RegionMap(self.names, places.reshape(height, width).astype(np.uint8), membership.astype(bool))
+        atoms = np.concatenate([np.searchsorted(found, block).astype(np.uint8) for block in blocks])
+        membership = (found.astype(np.int64)[None, :] >> np.arange(len(self.names))[:, None]) & 1
+        return RegionMap(self.names, atoms, membership.astype(bool))
 
 
 NO_REGIONS = Regions(RegionSettings(builtin=()))

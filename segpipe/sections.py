@@ -66,9 +66,11 @@ class ReadSettings(Strict):
     """How files are decoded, and what is too much."""
 
     isolate: bool = Field(True, description="decode in a process of its own, so that a crash of a codec costs one frame")
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="without any progress for so long, a file counts as hanging")
+    timeout_s: float = Field(
+        8.0, gt=0, le=3600, description="a file that is worked on for so long without progress counts as hanging"
+    )
     max_pixels: int = Field(
-        120_000_000, ge=1, le=2_000_000_000, description="larger pictures are refused: they may be decompression bombs"
+        64_000_000, ge=1, le=2_000_000_000, description="larger pictures are refused: they may be decompression bombs"
     )
 
 

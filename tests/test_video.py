@@ -266,3 +266,31 @@ def test_a_sound_file_named_mp4(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     with pytest.raises(SourceError, match="no video stream"):
         packet_index(path)
+
+
+def test_a_file_whose_times_begin_anew_is_read_whole_and_in_order(tmp_path: Path) -> None:
+    """Two recordings put one behind the other, as `cat a.ts b.ts` does."""
+    parts = [make_video(tmp_path / f"{n}.ts", frames=n, options={"bf": "2"}) for n in (40, 25)]
+    video = tmp_path / "both.ts"
+    video.write_bytes(b"".join(p.read_bytes() for p in parts))
+    truth = [rgb for p in parts for _, rgb in decoded(p)]
+    found = read(video)
+    assert all(isinstance(f, Frame) for f in found), [f for f in found if isinstance(f, FrameFailure)]
+    assert [f.ref.frame_index for f in found] == list(range(65))
+    assert all(np.array_equal(f.rgb, t) for f, t in zip(found, truth, strict=True))
+    assert np.allclose(np.diff([f.ref.pts_s for f in found]), 0.05, atol=0.002)  # the clock goes on
+    for sampling in (Sampling(every_n=7), Sampling(per_second=3), Sampling(keyframes=True)):
+        for frame in read(video, sampling):
+            assert isinstance(frame, Frame)
+            assert np.array_equal(frame.rgb, truth[frame.ref.frame_index])
+
+
+@pytest.mark.parametrize("text", [
+    "ffconcat version 1.0\nfile '{other}'\n", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+])  # fmt: skip
+def test_a_playlist_under_a_videos_name_opens_nothing(text: str, tmp_path: Path) -> None:
+    other = make_video(tmp_path / "other.mp4")
+    path = tmp_path / "clip.mp4"
+    path.write_text(text.format(other=other))
+    with pytest.raises(SourceError, match="can't be read as a video"):
+        packet_index(path)

@@ -17,12 +17,18 @@ from segpipe.isolation.messages import ITEM, receive, send
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
+PATIENCE = 4
 
 
 class ChildLost(SegpipeError):
-    """The child process crashed or hung while it worked. Another try may go well: the machine's memory may have been short."""
+    """The child process crashed, or hung (`hung`), while it worked. Another try may go well: the machine's memory may have been
+    short."""
 
     transient = True
+
+    def __init__(self, message: str, hung: bool = False) -> None:
+        super().__init__(message)
+        self.hung = hung
 
 
 class Cancelled(SegpipeError):
@@ -56,18 +62,31 @@ class Child:
             raise ChildLost(self.death()) from None
 
     def receive(self, timeout_s: float, cancelled: Callable[[], bool]) -> tuple[int, Any, float]:
-        """The next message: kind, content, and the seconds of work behind it."""
-        waited = 0.0
+        """The next message: kind, content, and the seconds of work behind it.
+
+        A child that computes for `timeout_s` without a sign hangs. One that waits, for a disk that has to spin up say, gets
+        `PATIENCE` times as long.
+        """
+        waited, worked = 0.0, self._worked_s()
         while not self.pipe.poll(_POLL_S):
             waited += _POLL_S
             if cancelled():
                 raise Cancelled("cancelled")
-            if waited >= timeout_s:
-                raise ChildLost(f"reading made no progress for {timeout_s:g} s and was ended")
+            if waited >= timeout_s * PATIENCE or (waited >= timeout_s and self._worked_s() - worked >= timeout_s / 4):
+                raise ChildLost(f"reading made no progress for {waited:.0f} s and was ended", hung=True)
         try:
             return receive(self.pipe)
         except (EOFError, OSError):
             raise ChildLost(self.death()) from None
+
+    def _worked_s(self) -> float:
+        """Seconds of processor time so far; without end where the system doesn't tell."""
+        try:
+            with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+                fields = file.read().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError, ValueError):
+            return float("inf")
 
     def death(self) -> str:
         """What ended the process."""

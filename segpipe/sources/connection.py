@@ -13,8 +13,8 @@ import av
 from segpipe.config import StreamSettings
 from segpipe.errors import SourceError
 from segpipe.secrets import redact
+from segpipe.sources.container import video_stream
 from segpipe.sources.decoding import Decoding
-from segpipe.sources.packets import video_stream
 from segpipe.sources.streams import Stream, opening
 from segpipe.sources.timeline import GapKind, SteadyClock
 

@@ -11,7 +11,8 @@ import numpy as np
 from segpipe.errors import is_transient
 from segpipe.frames import FrameFailure, FrameRef, UInt8
 from segpipe.isolation import alive
-from segpipe.sources.packets import PacketIndex, packet_time
+from segpipe.sources.container import packet_time
+from segpipe.sources.packets import PacketIndex
 
 
 class Decoder:
@@ -21,6 +22,7 @@ class Decoder:
         self.container, self.stream, self.index = container, stream, index
         self.last_error = ""
         self.transient = False
+        self._part = 0
 
     def failure(self, ref: FrameRef) -> FrameFailure:
         """What becomes of a wanted frame that didn't come."""
@@ -34,8 +36,8 @@ class Decoder:
     def pictures(self, first: int, only_key: bool) -> Iterator[tuple[int, av.VideoFrame]]:
         key = max(0, int(np.searchsorted(self.index.key_pts, self.index.pts[first], side="right")) - 1)
         # Counting has to begin where the file does.
-        seen = -1 if self.index.by_order else int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
-        for packet in self._all_packets() if self.index.by_order else self._packets_from(key):
+        seen = -1 if self.index.from_start else int(np.searchsorted(self.index.pts, self.index.key_pts[key])) - 1
+        for packet in self._all_packets() if self.index.from_start else self._packets_from(key):
             alive()
             try:
                 pictures = self.stream.codec_context.decode(packet)
@@ -58,10 +60,22 @@ class Decoder:
         time = picture.dts if self.index.untimed else picture.pts
         if time is None:
             return None
+        if len(self.index.parts) > 1:
+            return self._position_in_parts(time, seen)
         place = int(np.searchsorted(self.index.pts, time))
         if place <= seen:  # a repeated time: the next of the same
             place = seen + 1
         return place if place < len(self.index.pts) and self.index.pts[place] == time else None
+
+    def _position_in_parts(self, time: int, seen: int) -> int | None:
+        """The first place behind the one seen last that has this time, in the part of the file that is read or a later one: pictures
+        come in order, so that a step back is the next part's beginning."""
+        for part in range(self._part, len(self.index.parts)):
+            place = int(np.searchsorted(self.index.pts, time + self.index.parts[part]))
+            if place > seen and place < len(self.index.pts) and self.index.pts[place] == time + self.index.parts[part]:
+                self._part = part
+                return place
+        return None
 
     def _all_packets(self) -> Iterator[av.Packet[Any] | None]:
         self.container.seek(0)

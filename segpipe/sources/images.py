@@ -22,6 +22,7 @@ from segpipe.telemetry.locate import NOWHERE, Locator
 cv2.utils.logging.setLogLevel(
     cv2.utils.logging.LOG_LEVEL_SILENT
 )  # what is wrong with a file stands in its row, not on the terminal
+_ORIENTATION = 0x0112
 Image.MAX_IMAGE_PIXELS = None  # `Decoding` has the limit
 
 
@@ -89,14 +90,14 @@ def read_image(path: Path, decoding: Decoding = PLAIN) -> UInt8:
 
 
 def _upright_rgb(image: Image.Image) -> UInt8:
-    turned = ImageOps.exif_transpose(image)
+    turned = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)  # which copies in any case
     if turned.mode.startswith("I;16") or turned.mode == "I":
         # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
         grey = (np.asarray(turned) >> 8).clip(0, 255).astype(np.uint8)
         return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
     if turned.mode == "F":
         raise SourceError("holds floating-point samples, which have no defined range as a picture")
-    return np.array(turned.convert("RGB"))
+    return np.array(turned if turned.mode == "RGB" else turned.convert("RGB"))
 
 
 def _read_with_opencv(path: Path, decoding: Decoding) -> UInt8:

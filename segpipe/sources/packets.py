@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
 import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
@@ -16,9 +14,8 @@ from numpy.typing import NDArray
 
 from segpipe.errors import SourceError, is_transient
 from segpipe.isolation import alive
+from segpipe.sources.container import limit, open_container, packet_time, video_stream
 from segpipe.sources.decoding import MAX_PIXELS, Decoding
-
-logging.getLogger("libav").setLevel(logging.CRITICAL)  # what FFmpeg has to say of a bad file stands in the error
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,8 @@ class PacketIndex:
     hides, and those before the first key frame, are not in it: no player shows them. `key_pts` and `key_dts` int64 [K]
     are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks.
     `untimed`: the container (AVI) stores no presentation times, the places in the file stand for them; `by_order`: its pictures
-    may come in another order than their packets, so they are counted instead of recognised.
+    may come in another order than their packets, so they are counted instead of recognised. `parts` are the offsets that were added
+    to the times of each part of a file whose times begin anew in its middle, as when two recordings were put one behind the other.
     """
 
     stream: int
@@ -42,6 +40,12 @@ class PacketIndex:
     missing: str
     untimed: bool
     by_order: bool
+    parts: tuple[int, ...] = (0,)
+
+    @property
+    def from_start(self) -> bool:
+        """Whether decoding has to begin where the file does: there is no seeking by time in it."""
+        return self.by_order or len(self.parts) > 1
 
     @property
     def times_s(self) -> NDArray[np.float64]:
@@ -73,38 +77,12 @@ def packet_index(path: Path, max_pixels: int = MAX_PIXELS) -> PacketIndex:
 @functools.lru_cache(maxsize=64)
 def _index(path: Path, size_bytes: int, mtime_ns: int, max_pixels: int) -> PacketIndex:
     try:
-        with open_container(path) as container:
+        with open_container(path, max_pixels) as container:
             return _read(container, size_bytes, Decoding(max_pixels=max_pixels))
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes FFmpeg's binding raise nearly anything
         raise SourceError(f"can't be read as a video ({_plain(error)})", is_transient(error)) from None
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a video by its local path; the `file:` prefix keeps names with a colon from being taken for a protocol."""
-    return av.open(f"file:{path}", metadata_errors="replace")
-
-
-def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The first stream of moving pictures; a cover picture is none. Raises SourceError where there is none."""
-    for stream in container.streams.video:
-        if not stream.disposition & av.stream.Disposition.attached_pic:
-            return stream
-    kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
-    raise SourceError(f"holds no video stream (streams: {kinds})")
-
-
-def limit(stream: av.VideoStream, decoding: Decoding) -> None:
-    """Set a stream's decoder up, before it is opened: its threads, and the size of pictures that it refuses to decode."""
-    stream.codec_context.thread_count = decoding.threads
-    stream.codec_context.thread_type = "AUTO"
-    stream.codec_context.options = {"max_pixels": str(decoding.max_pixels)}
-
-
-def packet_time(packet: av.Packet[Any], untimed: bool) -> int | None:
-    """The presentation time of a packet, or its place in the file where presentation times don't exist."""
-    return packet.dts if untimed or packet.pts is None else packet.pts
 
 
 def _read(container: av.container.InputContainer, size_bytes: int, decoding: Decoding) -> PacketIndex:
@@ -114,16 +92,18 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
     decoding.check(stream.codec_context.width, stream.codec_context.height)
     shown, keys = [], []
     stopped, avi = "", container.format.name == "avi"
+    clock = Unwrapped(round(1 / (stream.time_base or Fraction(1, 1000))))
     try:
         for packet in container.demux(stream):
             alive()
             pts = packet_time(packet, avi)
             if pts is None or packet.size == 0:
                 continue
+            offset = clock.offset(packet.dts if packet.dts is not None else pts)
             if packet.is_keyframe:
-                keys.append((pts, packet.dts if packet.dts is not None else pts))
+                keys.append((pts + offset, (packet.dts if packet.dts is not None else pts) + offset))
             if not packet.is_discard:
-                shown.append(pts)
+                shown.append(pts + offset)
     except av.error.FFmpegError as error:
         stopped = f"reading stopped after {len(shown)} frames ({_plain(error)})"
     if not shown or not keys:
@@ -149,7 +129,27 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
         missing=stopped or _cut_off(stream, size_bytes),
         untimed=avi,
         by_order=by_order,
+        parts=tuple(clock.offsets),
     )
+
+
+class Unwrapped:
+    """Offsets that let times go on where they begin anew: after a step back of more than a second, `second` in units of time."""
+
+    def __init__(self, second: int) -> None:
+        self.second, self.offsets = second, [0]
+        self._last: int | None = None
+        self._step = 0
+
+    def offset(self, dts: int) -> int:
+        """What is to be added to the times of the packet with this decoding time."""
+        if self._last is not None:
+            if dts < self._last - self.second:
+                self.offsets.append(self.offsets[-1] + self._last + max(1, self._step) - dts)
+            elif dts > self._last:
+                self._step = dts - self._last
+        self._last = dts
+        return self.offsets[-1]
 
 
 def _count_pictures(

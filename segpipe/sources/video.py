@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from segpipe.config import Sampling
 from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
+from segpipe.sources.container import limit, open_container
 from segpipe.sources.decoder import Decoder, upright_rgb
 from segpipe.sources.decoding import PLAIN, Decoding
 from segpipe.sources.identity import source_info, stamp, video_frame_id
-from segpipe.sources.packets import PacketIndex, limit, open_container, packet_index
+from segpipe.sources.packets import PacketIndex, packet_index
 from segpipe.sources.sampling import select
 from segpipe.telemetry.locate import NOWHERE, Locator
 from segpipe.telemetry.photos import Place
@@ -49,7 +50,7 @@ class VideoFile:
         wanted = self._wanted()
         target = max(frames_per_shard, -(-len(wanted) // MAX_SHARDS))
         cuts = [0]
-        for key in [] if self.index.by_order else self.index.key_indices():
+        for key in [] if self.index.from_start else self.index.key_indices():
             if np.searchsorted(wanted, key) - np.searchsorted(wanted, cuts[-1]) >= target:
                 cuts.append(int(key))
         cuts.append(len(self.index.pts))
@@ -79,7 +80,7 @@ class VideoFile:
         if not len(wanted):  # the file has become shorter since
             return
         refs = self._refs(wanted)
-        with open_container(self.path) as container:
+        with open_container(self.path, self.decoding.max_pixels) as container:
             stream = container.streams[self.index.stream]
             assert isinstance(stream, av.VideoStream)
             limit(stream, self.decoding)
@@ -98,7 +99,7 @@ class VideoFile:
     def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""
         group = np.searchsorted(self.index.key_pts, self.index.pts[wanted], side="right") - 1
-        if self.index.by_order:
+        if self.index.from_start:
             return [wanted]
         if self.sampling.keyframes:
             return [wanted[i : i + 1] for i in range(len(wanted))]
@@ -109,7 +110,7 @@ class VideoFile:
     ) -> Iterator[Frame | FrameFailure]:
         decoder = Decoder(container, stream, self.index)
         waiting = list(run[::-1])
-        only_key = self.sampling.keyframes and not self.index.by_order
+        only_key = self.sampling.keyframes and not self.index.from_start
         for position, picture in decoder.pictures(int(run[0]), only_key):
             while waiting and waiting[-1] < position:
                 yield decoder.failure(refs[int(waiting.pop())])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from segpipe.sources.container import open_container
 from segpipe.telemetry.exiftool import exiftool_track
 from segpipe.telemetry.gopro import gopro_track
 from segpipe.telemetry.track import Track
@@ -23,7 +24,7 @@ def embedded_track(path: Path, first_frame_s: float | None = None) -> Track | No
     the fixes, because a camera's UTC jumps when its receiver finds the time.
     """
     try:
-        with av.open(f"file:{path}", metadata_errors="replace") as container:
+        with open_container(path) as container:
             origin_s = _first_frame_s(container) if first_frame_s is None else first_frame_s
             track = gopro_track(path, container, origin_s)
     except (av.error.FFmpegError, OSError, ValueError):

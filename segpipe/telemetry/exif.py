@@ -44,6 +44,8 @@ def read_exif(path: Path) -> ExifFacts | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(path) as image:
+                if image.format == "PNG" and "exif" not in image.info:
+                    return None  # Pillow would decode the whole picture to look behind it
                 exif = image.getexif()
                 details, gps = _directory(exif, IFD.Exif), _directory(exif, IFD.GPSInfo)
                 if not len(exif):

@@ -20,7 +20,8 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
         if "segfault" in path.name:
             os.kill(os.getpid(), signal.SIGSEGV)
         if "hang" in path.name:
-            signal.pause()
+            while True:
+                pass
         if "once" in path.name:  # the first time only: as when the machine ran out of memory for a moment
             mark = path.with_suffix(".seen")
             if not mark.exists():
