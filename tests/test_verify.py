@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -133,6 +134,18 @@ def other_labels(out: Path) -> None:
     rewrite(part(out, "masks"), put("values", 1, lambda v: [3 if label != 255 else 255 for label in v]))
 
 
+def swap_values(out: Path) -> None:
+    """As many values as lengths in all, but not in each mask."""
+
+    def change(table: pa.Table) -> pa.Table:
+        lists = table["values"].to_pylist()
+        lists[0], lists[1] = [*lists[0], lists[1][0]], lists[1][1:]
+        field = table.schema.field("values")
+        return table.set_column(table.schema.get_field_index("values"), field, pa.array(lists, field.type))
+
+    rewrite(part(out, "masks"), change)
+
+
 def count_what_is_ignored(out: Path) -> None:
     rewrite(part(out, "masks"), put("values", 0, lambda v: [0 if label == 255 else label for label in v]))
 
@@ -179,6 +192,7 @@ DAMAGE = [
     ("statistics of another source", change("class_stats", put("source_id", 0, "x")), WRONG_ROWS, "1 rows have a source_id"),
     ("another height", change("masks", put("height", 0, 95)), WRONG_MASK, "1 masks have another size"),
     ("too many values", change("masks", put("values", 0, lambda v: [*v, 1])), WRONG_MASK, "more values than lengths"),
+    ("swapped values", swap_values, WRONG_STATISTICS, "lengths of 15360 pixels don't fill"),
     ("a length", change("masks", put("lengths", 0, lambda v: [v[0] + 1, *v[1:]])), WRONG_MASK, "don't fill height"),
     ("a count", change("class_stats", put("pixel_count", 0, lambda n: n - 1)), WRONG_STATISTICS, "don't add up to valid_pixels"),
     ("a fraction", change("class_stats", put("pixel_fraction", 0, lambda n: n * 0.9)), WRONG_STATISTICS, "isn't count / valid"),

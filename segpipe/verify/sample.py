@@ -40,23 +40,33 @@ def count_again(masks: AnyPath, class_stats: AnyPath, valid_pixels: dict[str, in
     with opened(masks) as mask_file, opened(class_stats) as stats_file:
         stats = _Statistics(stats_file)
         for frame_id, labels in _masks(mask_file, rows):
+            if isinstance(labels, str):
+                said.append(f"{frame_id}: {labels}")
+                continue
             wrong = recount.wrong(labels, valid_pixels.get(frame_id, -1), stats.rows(frame_id))
             more = [f"and {len(wrong) - MOST_SAID} more"] if len(wrong) > MOST_SAID else []
             said += [f"{frame_id}: {'; '.join([*wrong[:MOST_SAID], *more])}"] if wrong else []
     return said
 
 
-def _masks(file: pq.ParquetFile, rows: list[int]) -> list[tuple[str, UInt8]]:
-    """Frame ids and label maps uint8 [H, W] at these places of a file; a row group is in memory at a time."""
+def _masks(file: pq.ParquetFile, rows: list[int]) -> list[tuple[str, UInt8 | str]]:
+    """Frame ids and label maps uint8 [H, W] at these places of a file, or why one is none; a row group is in memory at a time."""
     ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
     group = np.searchsorted(ends, rows, side="right")
-    found = []
+    found: list[tuple[str, UInt8 | str]] = []
     for g in np.unique(group[group < len(ends)]):
         table = file.read_row_group(int(g), columns=["frame_id", "height", "width", "values", "lengths"], use_threads=False)
         begin = int(ends[g]) - table.num_rows
         for row in (r - begin for r, at in zip(rows, group, strict=True) if at == g):
-            found.append((table["frame_id"][row].as_py(), mask_of(table, row)))
+            found.append((table["frame_id"][row].as_py(), _labels(table, row)))
     return found
+
+
+def _labels(table: pa.Table, row: int) -> UInt8 | str:
+    try:
+        return mask_of(table, row)
+    except ValueError as error:
+        return str(error)
 
 
 class _Statistics:
