@@ -6,10 +6,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-slow test-gpu check bench queries memory verify-bench street clean
+.PHONY: help demo test test-servers test-slow test-gpu check bench queries memory verify-bench street clean
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
+	@echo "make test-servers  installs the RTSP server that tests of streams start (Debian, as root); without it they are skipped"
 	@echo "make test-slow  the slow proofs"
 	@echo "make test-gpu   the tests that need a CUDA device"
 	@echo "make check      ruff, mypy and the format of the code"
@@ -41,6 +42,13 @@ demo: .venv/base
 
 test: .venv/test
 	$(BIN)/python -m pytest -m "not slow"
+
+# GStreamer and the system's Python play the camera. Not part of segpipe: streams are read by PyAV.
+GSTREAMER := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+test-servers:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		dpkg -s $(GSTREAMER) >/dev/null 2>&1 || { apt-get update -q && apt-get install -qy --no-install-recommends $(GSTREAMER); }; \
+	else echo "not root, or no apt-get: tests with an RTSP server may be skipped (they need $(GSTREAMER))"; fi
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
