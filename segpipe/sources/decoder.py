@@ -68,8 +68,8 @@ class Decoder:
         return place if place < len(self.index.pts) and self.index.pts[place] == time else None
 
     def _position_in_parts(self, time: int, seen: int) -> int | None:
-        """The first place behind the one seen last that has this time, in the part of the file that is read or a later one: pictures
-        come in order, so that a step back is the next part's beginning."""
+        """The first place behind the one seen last that has this time, in the part of the file that is read or a later one:
+        pictures come in order, so that a step back is the next part's beginning."""
         for part in range(self._part, len(self.index.parts)):
             place = int(np.searchsorted(self.index.pts, time + self.index.parts[part]))
             if place > seen and place < len(self.index.pts) and self.index.pts[place] == time + self.index.parts[part]:

@@ -15,8 +15,6 @@ from segpipe.run import load_worker, run_job
 from tests.torture.corpus import Mutation
 
 LIMIT_S = 10.0
-READ_TIMEOUT_S = 4.0
-"""A reader that makes no progress is given up before this test gives the whole run up."""
 
 
 @dataclass(frozen=True)
@@ -77,5 +75,4 @@ def _run(mutation: Mutation, output: Path, found: Survival) -> None:
 
 
 def _job(path: Path, output: Path) -> Job:
-    read = {"timeout_s": READ_TIMEOUT_S}
-    return make_job({"inputs": [str(path)], "output": str(output), "model": {"source": "fake:"}, "read": read})
+    return make_job({"inputs": [str(path)], "output": str(output), "model": {"source": "fake:"}})
