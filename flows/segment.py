@@ -38,7 +38,7 @@ from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
 from segpipe.errors import EXIT_SOME_FAILED, DatasetIncomplete, SegpipeError, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
-from segpipe.live.recorder import StreamReport
+from segpipe.live.counts import StreamReport
 from segpipe.live.run import record_stream, refuse_secrets, without_secrets
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri

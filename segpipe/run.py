@@ -13,7 +13,7 @@ from segpipe import isolation, models, stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
-from segpipe.live.recorder import StreamReport
+from segpipe.live.counts import StreamReport
 from segpipe.live.run import StreamPlan, notes_on, plan_streams, run_streams, streams_of
 from segpipe.pipeline import OnFrames, ShardReport, run_shard
 from segpipe.reading import plan_in_child

@@ -14,8 +14,8 @@ from segpipe.live.inbox import End, Inbox, Input
 from segpipe.models.preprocess import Preprocessing
 from segpipe.quality import QualityMeter
 from segpipe.regions import Regions
+from segpipe.sources.gaps import Gap
 from segpipe.sources.live import BackOff, LiveRequest, live_frames
-from segpipe.sources.timeline import Gap
 from segpipe.stages import prepare
 
 log = logging.getLogger(__name__)

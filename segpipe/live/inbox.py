@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from segpipe.frames import FrameFailure, FrameRef, ModelInput
-from segpipe.sources.timeline import Gap
+from segpipe.sources.gaps import Gap
 
 Input = ModelInput | FrameFailure
 _POLL_S = 0.1

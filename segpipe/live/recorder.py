@@ -7,21 +7,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from segpipe.config import Job
 from segpipe.frames import Shard
+from segpipe.live.counts import Counted, StreamReport, gap_row
 from segpipe.live.feeder import Feeder, FeedRequest
 from segpipe.live.inbox import End, Inbox, Input
 from segpipe.overlap import side_by_side
-from segpipe.pipeline import KnownSource, OnFrames, ShardReport, Tally, known_of
+from segpipe.pipeline import OnFrames, Tally, known_of
 from segpipe.quality import Judge
 from segpipe.sources.decoding import Decoding
+from segpipe.sources.gaps import Gap, Step
 from segpipe.sources.live import LiveRequest
 from segpipe.sources.streams import Stream
-from segpipe.sources.timeline import Gap, Step
 from segpipe.stages import Clock, bytes_of_group, in_batches, segment
 from segpipe.store import Store
 from segpipe.store.shard_writer import ShardWriter
@@ -31,20 +31,6 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.2
 _QUEUED, _QUEUED_BYTES = 32, 128 * 2**20
 """What may wait for the model: enough for the burst at a connection's beginning."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """What a stream came to: its frames as those of one shard, the frames dropped on lag, the times it was connected again, and
-    its gaps with their seconds (lag apart, for there are frames within). `error` says why it ended where it wasn't asked to."""
-
-    totals: ShardReport
-    shards: int = 0
-    dropped: int = 0
-    reconnects: int = 0
-    gaps: int = 0
-    gap_s: float = 0.0
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,7 @@ class Recorder:
         self.feeder = Feeder(self._request(), self.inbox)
         self.judge = Judge(job.quality, in_sequence=True)
         self.infer, self.write = Clock(), Clock()
-        self.counted = _Counted(np.zeros(len(worker.segmenter.spec.classes), np.int64))
+        self.counted = Counted(np.zeros(len(worker.segmenter.spec.classes), np.int64))
         self.last_us, self.last_pts_s, self.last_s, self.step = span.begin_us, 0.0, time.monotonic(), Step()
         self._waiting: deque[Input | Gap] = deque()
         self._end_s = None if span.end_us is None else time.monotonic() + (span.end_us - time.time_ns() // 1000) / 1e6
@@ -105,7 +91,9 @@ class Recorder:
         finally:
             self.inbox.close()
             self.feeder.join(1.0)
-        return self.counted.report(self, time.perf_counter() - began, self._ended.error if self._ended is not None else None)
+        seconds = (self.feeder.seconds, self.infer.seconds, self.write.seconds, time.perf_counter() - began)
+        error = self._ended.error if self._ended is not None else None
+        return self.counted.report(self.stream.info.source_id, seconds, error)
 
     def _begin(self) -> None:
         """Between the dataset's last shard and the first frame segpipe wasn't running; no gap is longer than it needs to be."""
@@ -210,57 +198,3 @@ class Recorder:
             return None
         stop_us = gap.stop_us if self.span.end_us is None else min(gap.stop_us, self.span.end_us)
         return replace(gap, stop_us=stop_us) if stop_us > gap.start_us else None
-
-
-@dataclass
-class _Counted:
-    """Sums over the shards of a stream."""
-
-    pixels: np.ndarray[Any, np.dtype[np.int64]]
-    frames: int = 0
-    failed: int = 0
-    usable: int = 0
-    shards: int = 0
-    dropped: int = 0
-    reconnects: int = 0
-    gaps: int = 0
-    gap_s: float = 0.0
-    seen: int = 0
-
-    def add(self, tally: Tally, writer: ShardWriter) -> None:
-        self.pixels += tally.pixels
-        self.frames, self.failed = self.frames + writer.frames, self.failed + writer.failed
-        self.usable, self.shards = self.usable + tally.usable, self.shards + 1
-
-    def add_gap(self, gap: Gap) -> None:
-        self.dropped += gap.frames_dropped or 0
-        if gap.kind != "lag":
-            self.gaps += 1
-            self.gap_s += (gap.stop_us - gap.start_us) / 1e6
-            self.reconnects += gap.kind in {"lost", "stall", "crash"} and gap.attempts > 0 and gap.stop_pts_s is not None
-
-    def report(self, of: Recorder, wall_s: float, error: BaseException | None) -> StreamReport:
-        source_id = of.stream.info.source_id
-        seconds = (of.feeder.seconds, of.infer.seconds, of.write.seconds, wall_s)
-        pixels = tuple(int(n) for n in self.pixels)
-        totals = ShardReport(source_id, source_id, self.frames, self.failed, *seconds, pixels, 0, self.usable)
-        return StreamReport(totals, self.shards, self.dropped, self.reconnects, self.gaps, self.gap_s, error)
-
-
-def gap_row(source_id: str, gap: Gap) -> dict[str, Any]:
-    """A gap as a row of the table `gaps`."""
-    return {
-        "source_id": source_id,
-        "kind": gap.kind,
-        "start": gap.start_us,
-        "stop": gap.stop_us,
-        "duration_s": (gap.stop_us - gap.start_us) / 1e6,
-        "start_pts_s": gap.start_pts_s,
-        "stop_pts_s": gap.stop_pts_s,
-        "frames_dropped": gap.frames_dropped,
-        "attempts": gap.attempts,
-        "reason": gap.reason,
-    }
-
-
-__all__ = ["KnownSource", "Recorder", "Span", "StreamReport", "gap_row"]

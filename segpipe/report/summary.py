@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from segpipe.live.recorder import StreamReport
+from segpipe.live.counts import StreamReport
 from segpipe.run import RunReport
 from segpipe.store.dataset import Dataset
 from segpipe.store.places import size_bytes

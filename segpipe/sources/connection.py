@@ -12,11 +12,11 @@ import av
 
 from segpipe.config import StreamSettings
 from segpipe.errors import SourceError
-from segpipe.secrets import redact
 from segpipe.sources.container import video_stream
 from segpipe.sources.decoding import Decoding
+from segpipe.sources.gaps import SteadyClock
+from segpipe.sources.lost import Lost, lost_by
 from segpipe.sources.streams import Stream, opening
-from segpipe.sources.timeline import GapKind, SteadyClock
 
 _HELD_S, _HELD_PACKETS = 5.0, 4096
 """At most so much is held back at a connection's beginning."""
@@ -26,14 +26,6 @@ _NO_KEY = 500
 """A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
 _OF_NO_TIME = frozenset({"mpjpeg", "mjpeg"})
 """Formats without times of their own: what FFmpeg gives is a guess."""
-
-
-class Lost(Exception):
-    """A connection that failed or ended, in words that hold no secret. `permanent`: it will not do better at another time."""
-
-    def __init__(self, kind: GapKind, message: str, permanent: bool = False) -> None:
-        super().__init__(message)
-        self.kind, self.permanent = kind, permanent
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +62,7 @@ class Connection:
                 how.file, format=how.format, options=how.options, timeout=settings.timeout_s, metadata_errors="replace"
             )
         except Exception as error:  # noqa: BLE001 - FFmpeg's binding raises nearly anything, with the address in it
-            lost = _lost(error, settings.timeout_s)
+            lost = lost_by(error, settings.timeout_s)
         else:
             try:
                 return cls._checked(container, settings, decoding, only_key)
@@ -168,24 +160,5 @@ class Connection:
                 yield packet, clock.now_us()
             return
         except Exception as error:  # noqa: BLE001
-            lost = _lost(error, self.timeout_s)
+            lost = lost_by(error, self.timeout_s)
         raise lost
-
-
-def _lost(error: Exception, timeout_s: float) -> Lost:
-    """An error of FFmpeg's in words that hold no secret: its own text ends with the address."""
-    said = redact(str(getattr(error, "strerror", None) or type(error).__name__))
-    if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
-        code = 401 if isinstance(error, av.error.HTTPUnauthorizedError) else 403
-        return Lost("lost", f"the server refuses access ({code}); check the user and the password in the address", permanent=True)
-    if isinstance(error, av.error.HTTPNotFoundError):
-        return Lost("lost", "the server has nothing under this path (404); check the address", permanent=True)
-    if isinstance(error, (av.error.ExitError, TimeoutError)):
-        return Lost("stall", f"nothing came for {timeout_s:g} s")
-    if isinstance(error, FileNotFoundError):
-        return Lost("lost", "there is no such device or file here", permanent=True)
-    permanent = (
-        av.error.HTTPBadRequestError, av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.InvalidDataError,
-        PermissionError, IsADirectoryError, ValueError,
-    )  # fmt: skip
-    return Lost("lost", said, permanent=isinstance(error, permanent))

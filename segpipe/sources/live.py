@@ -12,13 +12,15 @@ from segpipe.config import Sampling, StreamSettings
 from segpipe.errors import SourceError
 from segpipe.frames import Frame, FrameFailure, FrameRef
 from segpipe.isolation import alive
-from segpipe.sources.connection import Connection, Lost, Picture
+from segpipe.sources.connection import Connection, Picture
 from segpipe.sources.decoder import upright_rgb
 from segpipe.sources.decoding import PLAIN, Decoding
+from segpipe.sources.gaps import Gap, GapKind, Moment, SteadyClock
 from segpipe.sources.identity import stream_frame_id
+from segpipe.sources.lost import Lost
 from segpipe.sources.sampling import LiveSampler
 from segpipe.sources.streams import Stream
-from segpipe.sources.timeline import Gap, GapKind, Moment, SteadyClock, Timeline
+from segpipe.sources.timeline import Timeline
 
 Item = Frame | FrameFailure | Gap
 _STEADY_S = 10.0

@@ -12,10 +12,11 @@ import pytest
 
 from segpipe.config import Sampling
 from segpipe.secrets import holds_secrets, in_environment, shown
+from segpipe.sources.gaps import Moment
 from segpipe.sources.live import BackOff
 from segpipe.sources.sampling import LiveSampler
 from segpipe.sources.streams import is_stream, stream_of
-from segpipe.sources.timeline import Moment, Timeline
+from segpipe.sources.timeline import Timeline
 from tests.streams.recording import Background, committed, frames_of, gaps_of, stream_job, wait_for
 from tests.streams.servers import Camera, http_server
 
