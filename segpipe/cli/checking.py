@@ -30,9 +30,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "doubled or wrong; failed frames are rows, and no reason."
     ))  # fmt: skip
     verify.add_argument("dataset", metavar="OUT")
-    verify.add_argument(
-        "--repair", action="store_true", help="take out what is orphaned, half, wrong or doubled"
-    )
+    verify.add_argument("--repair", action="store_true", help="take out what is orphaned, half, wrong or doubled")
     verify.add_argument("--footage", action="store_true", help="read the packet index of each video that is there again")
     verify.add_argument(
         "--sample", type=int, default=200, metavar="N", help="masks whose statistics are counted again (default 200)"
