@@ -14,7 +14,7 @@ GAP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Time without frames. UTC in microseconds and seconds of the run; `closed` is False while it lasts, and `stop_us` is then
+    """Time without frames. UTC in microseconds and seconds of the stream; `closed` is False while it lasts, and `stop_us` is then
     where it has come to."""
 
     kind: GapKind
@@ -29,8 +29,25 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """Where earlier runs of a stream end: the end of its shards and its last frame (UTC, microseconds; 0 where there is none),
+    and that frame's seconds."""
+
+    end_us: int = 0
+    frame_us: int = 0
+    pts_s: float = 0.0
+
+    def seconds_at(self, utc_us: float) -> float:
+        """The seconds of a moment: they go on from run to run, and begin with the first one's first frame."""
+        return self.pts_s + (utc_us - self.frame_us) / 1e6 if self.frame_us else 0.0
+
+
+NO_PAST = Past()
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
-    """A frame's place: seconds of the run, UTC in microseconds, and the gap that ends with it."""
+    """A frame's place: seconds of the stream, UTC in microseconds, and the gap that ends with it."""
 
     pts_s: float
     utc_us: int

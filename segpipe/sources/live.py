@@ -15,7 +15,7 @@ from segpipe.isolation import alive
 from segpipe.sources.connection import Connection, Picture
 from segpipe.sources.decoder import upright_rgb
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.gaps import Gap, GapKind, Moment, SteadyClock
+from segpipe.sources.gaps import Gap, GapKind, Moment, Past, SteadyClock
 from segpipe.sources.identity import stream_frame_id
 from segpipe.sources.lost import Lost
 from segpipe.sources.sampling import LiveSampler
@@ -30,11 +30,11 @@ _STEADY_S = 10.0
 @dataclass(frozen=True)
 class LiveRequest:
     """All that reading a stream takes: it may travel to another process. `begin_us` is the UTC time (microseconds) from which on
-    the run has to account for its time, and no frame is older than `after_us`."""
+    the run has to account for its time, and every frame is newer than the `past`."""
 
     stream: Stream
     begin_us: int
-    after_us: int
+    past: Past
     settings: StreamSettings
     sampling: Sampling
     decoding: Decoding = PLAIN
@@ -84,7 +84,7 @@ class _Reader:
     def __init__(self, request: LiveRequest) -> None:
         self.request = request
         self.clock = SteadyClock(request.begin_us)
-        self.line = Timeline(request.begin_us, request.after_us, request.settings.clock)
+        self.line = Timeline(request.begin_us, request.past, request.settings.clock)
         if request.again is not None:
             self.line.resume(request.again, request.reason, request.pts_s)
         self.sampler = LiveSampler(request.sampling)

@@ -16,6 +16,7 @@ from segpipe.errors import SourceError, is_transient
 from segpipe.isolation import alive
 from segpipe.sources.container import limit, open_container, packet_time, video_stream
 from segpipe.sources.decoding import MAX_PIXELS, Decoding
+from segpipe.sources.unwrapped import Unwrapped
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
     decoding.check(stream.codec_context.width, stream.codec_context.height)
     shown, keys = [], []
     stopped, avi = "", container.format.name == "avi"
-    clock = Unwrapped(round(1 / (stream.time_base or Fraction(1, 1000))))
+    clock = Unwrapped(stream.time_base or Fraction(1, 1000))
     try:
         for packet in container.demux(stream):
             alive()
@@ -131,25 +132,6 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
         by_order=by_order,
         parts=tuple(clock.offsets),
     )
-
-
-class Unwrapped:
-    """Offsets that let times go on where they begin anew: after a step back of more than a second, `second` in units of time."""
-
-    def __init__(self, second: int) -> None:
-        self.second, self.offsets = second, [0]
-        self._last: int | None = None
-        self._step = 0
-
-    def offset(self, dts: int) -> int:
-        """What is to be added to the times of the packet with this decoding time."""
-        if self._last is not None:
-            if dts < self._last - self.second:
-                self.offsets.append(self.offsets[-1] + self._last + max(1, self._step) - dts)
-            elif dts > self._last:
-                self._step = dts - self._last
-        self._last = dts
-        return self.offsets[-1]
 
 
 def _count_pictures(

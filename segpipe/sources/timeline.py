@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-from segpipe.sources.gaps import GAP_S, Gap, GapKind, Moment, Step
+from segpipe.sources.gaps import GAP_S, NO_PAST, Gap, GapKind, Moment, Past, Step
 
 _EARLY_S = 0.5
 """So much a frame may be ahead of the clock before the stream's own time is mistrusted."""
@@ -23,10 +23,10 @@ class Timeline:
     anew where the two drift apart. With `pace` "media" the media's own time decides, however fast the frames come.
     """
 
-    def __init__(self, begin_us: int, after_us: int = 0, pace: Literal["arrival", "media"] = "arrival") -> None:
+    def __init__(self, begin_us: int, past: Past = NO_PAST, pace: Literal["arrival", "media"] = "arrival") -> None:
         """The run accounts for its time from `begin_us` on. A server may give older pictures first, and they count too, but not
-        those up to `after_us`: what came before them is in the dataset."""
-        self.begin_us, self.after_us, self.pace = begin_us, after_us, pace
+        those of the `past`, which are in the dataset."""
+        self.begin_us, self.past, self.pace = begin_us, past, pace
         self.pts_s, self.utc_us, self.arrival_us, self.media_s = -math.inf, begin_us, begin_us, 0.0
         self.step = Step()
         self.shift_s = self.anchor_us = 0.0
@@ -67,11 +67,12 @@ class Timeline:
         """The next frame's place; None for one that is in the dataset already."""
         if not self.started and not self._begin(media_s):
             return None
-        pts_s, utc_us = 0.0, round(self.anchor_us)
+        pts_s = media_s + self.shift_s
+        utc_us = round(self.anchor_us + pts_s * 1e6)
         if not self.started:
             gap = self._gap(pts_s, utc_us, arrival_us)
         else:
-            pts_s = max(self._mistrust(media_s + self.shift_s, media_s, arrival_us), self.pts_s + 1e-6)
+            pts_s = max(self._mistrust(pts_s, media_s, arrival_us), self.pts_s + 1e-6)
             utc_us = max(round(self.anchor_us + pts_s * 1e6), self.utc_us + 1)
             if self.pace == "arrival":
                 utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
@@ -82,11 +83,12 @@ class Timeline:
         return Moment(pts_s, utc_us, gap)
 
     def _begin(self, media_s: float) -> bool:
-        """Begin with this frame, unless it is too old: it is at 0 s of the run."""
+        """Begin with this frame, unless it is too old."""
         utc_us = self.anchor_us + (media_s + self.shift_s) * 1e6
-        if utc_us <= self.after_us:
+        if utc_us <= self.past.end_us:
             return False
-        self.anchor_us, self.shift_s = utc_us, -media_s
+        first_s = self.past.seconds_at(utc_us)
+        self.anchor_us, self.shift_s = utc_us - first_s * 1e6, first_s - media_s
         return True
 
     def _mistrust(self, pts_s: float, media_s: float, arrival_us: int) -> float:
