@@ -19,12 +19,13 @@ from segpipe.overlap import side_by_side
 from segpipe.pipeline import OnFrames, Tally, known_of
 from segpipe.quality import Judge
 from segpipe.sources.decoding import Decoding
-from segpipe.sources.gaps import Gap, Step
+from segpipe.sources.gaps import NO_PAST, Gap, Past, Step
 from segpipe.sources.live import LiveRequest
 from segpipe.sources.streams import Stream
 from segpipe.stages import Clock, bytes_of_group, in_batches, segment
 from segpipe.store import Store
 from segpipe.store.shard_writer import ShardWriter
+from segpipe.store.sources import read_facts, write_facts
 from segpipe.worker import SegmentationWorker
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,11 @@ _QUEUED, _QUEUED_BYTES = 32, 128 * 2**20
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when a stream is recorded: UTC in microseconds. `last_us` is where the dataset's earlier shards of it end, 0
-    where there are none; `end_us` is None where nothing but a signal ends the run."""
+    """From when to when a stream is recorded: UTC in microseconds. `past` is what the dataset has of it already; `end_us` is None
+    where nothing but a signal ends the run."""
 
     begin_us: int
-    last_us: int = 0
+    past: Past = NO_PAST
     end_us: int | None = None
 
 
@@ -70,7 +71,7 @@ class Recorder:
     def _request(self) -> FeedRequest:
         job, worker, source = self.job, self.worker, self.source
         live = LiveRequest(
-            self.stream, max(self.span.begin_us, self.span.last_us + 1), self.span.last_us, job.stream, job.sampling,
+            self.stream, max(self.span.begin_us, self.span.past.end_us + 1), self.span.past, job.stream, job.sampling,
             Decoding(worker.decode_threads, job.read.max_pixels),
         )  # fmt: skip
         silence_s = 2 * job.stream.timeout_s + job.read.timeout_s
@@ -97,14 +98,23 @@ class Recorder:
 
     def _begin(self) -> None:
         """Between the dataset's last shard and the first frame segpipe wasn't running; no gap is longer than it needs to be."""
-        first = self._next()
-        if self.span.begin_us > self.span.last_us > 0:
-            begin_us = self.span.begin_us
-            if not isinstance(first, (End, Gap)):
-                begin_us = min(begin_us, first.ref.timestamp_us or begin_us)
-            self._waiting.append(Gap("not running", self.span.last_us, begin_us, reason="segpipe wasn't running"))
+        first, past, begin_us = self._next(), self.span.past, self.span.begin_us
+        if not isinstance(first, (End, Gap)):
+            begin_us = min(begin_us, first.ref.timestamp_us or begin_us)
+        if begin_us > past.end_us > 0:
+            start_s, stop_s = (past.seconds_at(t) if past.frame_us else None for t in (past.end_us, begin_us))
+            self._waiting.append(Gap("not running", past.end_us, begin_us, start_s, stop_s, reason="segpipe wasn't running"))
+        elif not past.frame_us and not isinstance(first, End):
+            self._starts(first.stop_us if isinstance(first, Gap) else first.ref.timestamp_us or begin_us)
         if not isinstance(first, End):
             self._waiting.append(first)
+
+    def _starts(self, time_us: int) -> None:
+        """Note in the table `sources` when the stream's seconds begin."""
+        facts = read_facts(self.store.root, self.stream.info.source_id)
+        if facts is not None:
+            write_facts(self.store.root, replace(facts, start_us=time_us))
+            self.source = known_of(Shard("", self.stream.info, 0, ()), self.job, self.store)
 
     def _next(self, until_s: float | None = None) -> Input | Gap | End:
         """The next thing to write, or an End where the run is at its end, or `until_s` (monotonic) has come."""

@@ -15,6 +15,7 @@ from segpipe.pipeline import OnFrames
 from segpipe.secrets import holds_secrets, in_environment, redact
 from segpipe.sources.streams import Stream, is_stream, stream_of
 from segpipe.store import Store
+from segpipe.store.past import pasts_of
 from segpipe.store.sources import read_facts, write_facts
 from segpipe.telemetry.facts import SourceFacts
 from segpipe.units import seconds_of, utc_of
@@ -62,9 +63,7 @@ def notes_on(job: Job) -> list[str]:
 
 def plan_streams(job: Job, streams: tuple[Stream, ...], store: Store) -> tuple[StreamPlan, ...]:
     """From when to when each stream is recorded, beginning now, and its row in the table `sources` where it has none."""
-    ends: dict[str, int] = {}
-    for record in store.records():
-        ends[record.source.source_id] = max(record.end_us, ends.get(record.source.source_id, 0))
+    pasts = pasts_of(store, tuple(s.info.source_id for s in streams))
     begin_us = time.time_ns() // 1000
     limits = [begin_us + round(seconds_of(job.stream.duration) * 1e6)] if job.stream.duration else []
     limits += [round(utc_of(job.stream.until).timestamp() * 1e6)] if job.stream.until else []
@@ -73,7 +72,7 @@ def plan_streams(job: Job, streams: tuple[Stream, ...], store: Store) -> tuple[S
         if read_facts(store.root, stream.info.source_id) is None:
             info = stream.info
             write_facts(store.root, SourceFacts(info, "stream", 0.0, None, begin_us, job.stream.clock, drive_id=info.source_id))
-    return tuple(StreamPlan(s, Span(begin_us, ends.get(s.info.source_id, 0), end_us)) for s in streams)
+    return tuple(StreamPlan(s, Span(begin_us, pasts[s.info.source_id], end_us)) for s in streams)
 
 
 def record_stream(

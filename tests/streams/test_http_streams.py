@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from segpipe import open_dataset
 from segpipe.errors import ConfigError, SourceError
 from segpipe.models import FakeSegmenter
 from tests.footage import make_video
@@ -166,7 +167,13 @@ def test_a_run_after_another_says_what_lies_between(tmp_path: Path) -> None:
     (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "not running"]
     assert gap["start"] == last
     assert 1 <= gap["duration_s"] < 3
-    assert frames_of(tmp_path)[-1]["timestamp"] > gap["stop"]
+    found = frames_of(tmp_path)
+    assert found[-1]["timestamp"] > gap["stop"]
+    for row in found:  # seconds go on from run to run
+        assert (row["timestamp"] - found[0]["timestamp"]).total_seconds() == pytest.approx(row["pts_s"], abs=1e-3)
+    assert contiguous([r["pts_s"] for r in found], gaps_of(tmp_path), 0.1, slack_s=1.2)
+    (source,) = open_dataset(tmp_path).arrow("sources").to_pylist()
+    assert (source["kind"], source["start"]) == ("stream", found[0]["timestamp"])
 
 
 def test_until(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from segpipe.config import Sampling
 from segpipe.secrets import holds_secrets, in_environment, shown
-from segpipe.sources.gaps import Moment
+from segpipe.sources.gaps import Moment, Past
 from segpipe.sources.live import BackOff
 from segpipe.sources.sampling import LiveSampler
 from segpipe.sources.streams import is_stream, stream_of
@@ -82,11 +82,11 @@ def test_a_clock_that_drifts_is_set_anew() -> None:
 
 
 def test_pictures_that_the_dataset_has_are_passed_over() -> None:
-    line = Timeline(NOW, after_us=NOW - 1_000_000)
+    line = Timeline(NOW, Past(NOW - 1_000_000, NOW - 2_000_000, 100.0))
     line.connected(0.0, NOW - 3_000_000)
     found = run(line, [0.0, 1.0, 2.0, 2.5, 3.0], [0.1] * 5)
     assert [m.utc_us - NOW for m in found] == [-500_000, 0]
-    assert [m.pts_s for m in found] == [0.0, 0.5]
+    assert [m.pts_s for m in found] == pytest.approx([101.5, 102.0])  # they go on from the run before
 
 
 def test_slow_cameras_have_no_gap_at_each_frame() -> None:
