@@ -6,15 +6,17 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-servers test-slow test-gpu check bench queries memory verify-bench street clean
+.PHONY: help demo test test-servers test-slow test-gpu torture check bench safety-bench queries memory verify-bench street clean
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
 	@echo "make test-servers  installs the RTSP server that tests of streams start (Debian, as root); without it they are skipped"
 	@echo "make test-slow  the slow proofs"
 	@echo "make test-gpu   the tests that need a CUDA device"
-	@echo "make check      ruff, mypy and the format of the code"
+	@echo "make torture    runs killed at 120 points, 700 hostile files, cameras that die, a day of streaming (at most 20 min)"
+	@echo "make check      ruff, the format of the code, mypy, and known vulnerabilities of what is installed"
 	@echo "make bench      pipeline against its limit and a plain script; what time, place and regions add (CLIP=file)"
+	@echo "make safety-bench  what crash safety costs, against its limit of 3 % (CLIP=file)"
 	@echo "make queries    the cookbook and the layers on ten million rows, each against its limit"
 	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side"
 	@echo "make verify-bench  segpipe verify on a million frames, against its limit of a minute (6 GB of disk for a while)"
@@ -56,16 +58,23 @@ test-slow: .venv/test
 test-gpu: .venv/test
 	$(BIN)/python -m pytest -m gpu
 
+torture: .venv/test
+	$(BIN)/python -m tests.torture
+
 check: .venv/check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.audit
 
 CLIP ?= ../shared/data/clips/solidWhiteRight.mp4
 bench: .venv/base
 	$(BIN)/segpipe bench $(CLIP)
 	$(BIN)/python tests/benchmarks/against_plain_script.py $(CLIP)
 	$(BIN)/python -m tests.benchmarks.added_cost $(CLIP)
+
+safety-bench: .venv/base
+	$(BIN)/python -m tests.benchmarks.crash_safety $(CLIP)
 
 queries: .venv/base
 	$(BIN)/python -m tests.benchmarks.ten_million_rows

@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = {
-    "errors": 0, "frames": 0, "results": 0, "overlap": 0, "text": 0, "secrets": 0, "units": 0, "stopping": 0, "isolation": 0, "sections": 0, "where": 0,
+    "errors": 0, "frames": 0, "results": 0, "overlap": 0, "text": 0, "secrets": 0, "units": 0,
+    "stopping": 0, "isolation": 0, "sections": 0, "where": 0,
     "config": 1, "telemetry": 1, "sources": 1, "masks": 1, "taxonomy": 1, "regions": 1, "ego": 1, "taxonomy_files": 2,
     "components": 2, "quality": 2, "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,

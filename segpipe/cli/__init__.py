@@ -6,7 +6,10 @@ import argparse
 import logging
 import os
 import sys
+import traceback
 from importlib import import_module
+from types import TracebackType
+from typing import NoReturn
 
 from segpipe import __version__
 from segpipe.cli import analysing, checking
@@ -19,9 +22,21 @@ _EXITS = """exit codes:
   7 training   8 rows missing, doubled or wrong (verify)   130 interrupted (Ctrl-C)   143 stopped (SIGTERM)"""
 
 
+class _Parser(argparse.ArgumentParser):
+    """What it says of a wrong command line may quote a URL."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redact(message))
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback, as Python prints it, without the secrets of URLs."""
+    sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top: argparse.ArgumentParser = _Parser(
         "segpipe",
         description="Footage in, Parquet out: masks and class statistics of images and dashcam clips.",
         epilog=_EXITS,
@@ -148,6 +163,7 @@ _MODULES = {
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns its exit code. An error of ours is one line; a traceback means a bug in segpipe."""
     args = parser().parse_args(arguments)
+    sys.excepthook = _tell
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.WARNING, format="segpipe: %(message)s")
     if not args.debug:
         logging.getLogger("numba").setLevel(logging.WARNING)
