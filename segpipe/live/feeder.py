@@ -51,7 +51,7 @@ class Feeder:
     def __init__(self, request: FeedRequest, inbox: Inbox) -> None:
         self.request, self.inbox = request, inbox
         self.seconds = 0.0
-        self._crashes = 0
+        self._crashes, self._away = 0, False
         self._thread = threading.Thread(target=self._work, name=f"segpipe-{request.live.stream.info.source_id}", daemon=True)
 
     def start(self) -> None:
@@ -98,12 +98,18 @@ class Feeder:
             self.inbox.put(item)
 
     def _passed(self, item: Input | Gap) -> None:
-        """Remember where a reader after a crash has to go on."""
+        """Remember where a reader after a crash has to go on, and say when the stream goes and comes."""
+        live = self.request.live
         if not isinstance(item, Gap):
             self._crashes = 0
-            live = self.request.live
-            self.request = replace(self.request, live=replace(live, begin_us=item.ref.timestamp_us or live.begin_us,
-                                                              pts_s=item.ref.pts_s or 0.0, again="crash"))  # fmt: skip
+            here = replace(live, begin_us=item.ref.timestamp_us or live.begin_us, pts_s=item.ref.pts_s or 0.0, again="crash")
+            self.request = replace(self.request, live=here)
+        elif not item.closed and not self._away:
+            self._away = True
+            log.warning("%s: %s; connecting again", live.stream.info.uri, item.reason)
+        elif item.closed and self._away:
+            self._away = False
+            log.warning("%s: there again after %.1f s", live.stream.info.uri, (item.stop_us - item.start_us) / 1e6)
 
     def _crashed(self, why: str) -> SourceError | None:
         """Note a crash; an error where it is one too many."""

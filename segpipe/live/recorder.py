@@ -104,7 +104,7 @@ class Recorder:
         if begin_us > past.end_us > 0:
             start_s, stop_s = (past.seconds_at(t) if past.frame_us else None for t in (past.end_us, begin_us))
             self._waiting.append(Gap("not running", past.end_us, begin_us, start_s, stop_s, reason="segpipe wasn't running"))
-        elif not past.frame_us and not isinstance(first, End):
+        if not past.frame_us and not isinstance(first, End):
             self._starts(first.stop_us if isinstance(first, Gap) else first.ref.timestamp_us or begin_us)
         if not isinstance(first, End):
             self._waiting.append(first)

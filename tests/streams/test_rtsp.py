@@ -63,6 +63,7 @@ def test_a_camera_that_is_killed_and_comes_back(camera: RtspServer, tmp_path: Pa
     assert (np.diff([r["timestamp"].timestamp() for r in found]) > 0).all()
     assert begin <= found[0]["timestamp"]
     assert found[-1]["timestamp"] <= datetime.now(UTC)
+    assert errors.count("connecting again") == errors.count("there again after") == 1
     assert leaks(out, said, errors) == []
     assert camera.url.rpartition("@")[2] in errors + said + str(found[0]["uri"])
 
