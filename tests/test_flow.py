@@ -242,3 +242,28 @@ def test_a_stored_job_must_not_hold_a_password(tmp_path: Path) -> None:
         refuse_secrets(make_job({"inputs": [f"rtsp://{USER}:{PASSWORD}@127.0.0.1/cam"], "output": str(tmp_path)}))
     assert PASSWORD not in str(raised.value)
     refuse_secrets(make_job({"inputs": ["rtsp://${USER}:${PASSWORD}@127.0.0.1/cam"], "output": str(tmp_path)}))
+
+
+def test_sigterm_ends_a_flow_within_ten_seconds_and_the_next_one_goes_on(server: Server, tmp_path: Path) -> None:
+    """As a worker does when a run is cancelled, or a machine is shut down."""
+    path = write_job(tmp_path)
+    make_video(tmp_path / "footage" / "clip0.mp4", frames=200, size=(640, 352))
+    job = yaml.safe_load(path.read_text()) | {"model": {"source": "builtin:street"}, "store": {"frames_per_shard": 20}}
+    path.write_text(yaml.safe_dump(job))
+    frames = tmp_path / "dataset" / "frames"
+    command = [sys.executable, "flows/segment.py", str(path)]
+    run = subprocess.Popen(command, env=server.env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until = time.monotonic() + 120
+    while not list(frames.glob("*.parquet")):
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    run.terminate()
+    since = time.monotonic()
+    said, _ = run.communicate(timeout=60)
+    assert time.monotonic() - since < 10, said
+    assert run.returncode != 0
+    done = open_dataset(tmp_path / "dataset").arrow("frames").num_rows
+    assert 0 < done < 200
+    assert done % 20 == 0
+    assert not list((tmp_path / "dataset").rglob("*.tmp"))
