@@ -67,3 +67,12 @@ def test_a_source_has_one_id_however_it_is_spelled(tree: Path, monkeypatch: pyte
     spelled = [Path("deep/clip.MP4"), tree / "deep" / ".." / "deep" / "clip.MP4", link]
     assert len({source_info(p, "video").source_id for p in spelled}) == 1
     assert source_info(tree / "deep" / "clip.MP4", "video").source_id.startswith("clip-")
+
+
+def test_a_folder_that_says_so_is_no_footage(tree: Path) -> None:
+    before = discover([str(tree)])
+    (tree / "labels").mkdir()
+    for name in (".segpipeignore", "000000.png", "deep.jpg"):
+        (tree / "labels" / name).touch()
+    assert discover([str(tree)]) == before
+    assert len(discover([str(tree / "labels")]).images[tree / "labels"]) == 2  # who names it wants it

@@ -110,6 +110,7 @@ def render_drive(folder: Path, settings: DriveSettings | None = None, on_frame: 
     files = DriveFiles(folder / "drive.mp4", folder / "labels", folder / "drive.gpx", folder / "classes.json", folder / "images")
     try:
         files.labels.mkdir(parents=True, exist_ok=True)
+        (files.labels / ".segpipeignore").touch()  # truth, not footage: `segpipe run` over the folder passes it over
         for old in files.labels.glob("*.png"):
             old.unlink()
         if settings.images:

@@ -22,6 +22,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
+IGNORE = ".segpipeignore"
+"""A folder that holds a file of this name is no footage."""
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -54,7 +56,7 @@ class _Found:
 def discover(inputs: tuple[str, ...] | list[str]) -> Footage:
     """Find the footage behind files, folders (recursively) and globs; the case of an extension doesn't matter.
 
-    Hidden files and folders are passed over. Raises SourceError for a path that doesn't exist, a file that is neither
+    Hidden files and folders are passed over, and so are folders below with a file `.segpipeignore`. Raises SourceError for a path that doesn't exist, a file that is neither
     image nor video, a pipe, a glob without a match, and a folder in which there is nothing to do.
     """
     found = _Found()
@@ -99,6 +101,9 @@ def _walk(folder: Path) -> Iterator[Path]:
         log.warning("%s: this folder can't be read (%s) and is passed over", error.filename, error.strerror)
 
     for place, folders, files in os.walk(folder, onerror=tell):
+        if IGNORE in files and Path(place) != folder:  # who names it wants it
+            folders.clear()
+            continue
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         paths = (Path(place) / f for f in sorted(files) if not f.startswith("."))
         yield from (p for p in paths if not _by_name(p) or _is_readable_kind(p))
