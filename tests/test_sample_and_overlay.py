@@ -30,14 +30,14 @@ def test_the_drive_is_the_same_every_time(tmp_path: Path) -> None:
     digests = []
     for name in ("a", "b"):
         files = render_drive(tmp_path / name, DriveSettings(seconds=0.5, fps=10, width=320, height=176))
-        parts = [files.video, files.track, *sorted(files.labels.iterdir())]
+        parts = [files.video, files.track, *sorted(files.labels.glob("*.png"))]
         digests.append([hashlib.sha256(p.read_bytes()).hexdigest() for p in parts])
     assert digests[0] == digests[1]
 
 
 def test_a_label_map_for_each_frame_and_all_classes_on_the_way(drive: DriveFiles) -> None:
     frames = decoded(drive.video)
-    labels = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in sorted(drive.labels.iterdir())]
+    labels = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in sorted(drive.labels.glob("*.png"))]
     assert len(frames) == len(labels) == 20
     assert all(m.shape == rgb.shape[:2] for m, (_, rgb) in zip(labels, frames, strict=True))
     seen = set(np.unique(np.stack(labels)).tolist())
@@ -69,7 +69,7 @@ def test_the_embedded_model_knows_the_street(drive: DriveFiles, tmp_path: Path, 
     assert segpipe("run", drive.video, "-o", out, "-q")[0] == 0
     dataset = open_dataset(out)
     ids = dataset.polars("frames").select("frame_id").collect()["frame_id"].sort()
-    truth = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in sorted(drive.labels.iterdir())]
+    truth = [cv2.imread(str(p), cv2.IMREAD_GRAYSCALE) for p in sorted(drive.labels.glob("*.png"))]
     right = np.mean([np.mean(dataset.mask(i) == t) for i, t in zip(ids, truth, strict=True)])
     guess = max(np.mean(np.stack(truth) == k) for k in range(len(CLASSES)))
     assert right > guess + 0.2
