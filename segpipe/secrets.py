@@ -26,7 +26,13 @@ def is_url(text: str) -> bool:
 
 def redact(text: str) -> str:
     """The text with every URL in it shown without user, password and the values of all but harmless query keys."""
-    return _URL.sub(lambda found: shown(found.group()), text) if "://" in text else text
+    return _URL.sub(_in_text, text) if "://" in text else text
+
+
+def _in_text(found: re.Match[str]) -> str:
+    """What ends a URL in a sentence isn't part of it."""
+    url = found.group().rstrip(".,:;)")
+    return shown(url) + found.group()[len(url) :]
 
 
 def shown(url: str) -> str:
