@@ -24,8 +24,9 @@ class End:
 class Inbox:
     """A queue with a reader's thread on one side and a recorder's on the other. Frames are bounded; gaps are few and never lost."""
 
-    def __init__(self, depth: int, most_bytes: int | None, drop: bool) -> None:
-        self.depth, self.most_bytes, self.drop = max(1, depth), most_bytes, drop
+    def __init__(self, depth: int, most_bytes: int | None, drop: bool, files_wait: bool = False) -> None:
+        """`files_wait`: frames with media time are of a file with an end, and nothing forces it to hurry."""
+        self.depth, self.most_bytes, self.drop, self.files_wait = max(1, depth), most_bytes, drop, files_wait
         self._items: deque[Input | Gap | End] = deque()
         self._frames = self._bytes = 0
         self._lag: Gap | None = None
@@ -52,7 +53,7 @@ class Inbox:
         while self._full(size):
             if self._closed:
                 return False
-            if self.drop:
+            if self.drop and not (self.files_wait and item.ref.timestamp_source == "media"):
                 self._count(item.ref)
                 return False
             self._changed.wait(_POLL_S)

@@ -56,7 +56,8 @@ class Recorder:
         self.source = known_of(Shard("", stream.info, 0, ()), job, store)
         self.half = worker.max_memory // 2 if worker.max_memory else None
         depth = _QUEUED + 2 * worker.lanes * worker.batch_size
-        self.inbox = Inbox(depth, min(self.half or _QUEUED_BYTES, _QUEUED_BYTES), job.stream.on_lag == "drop")
+        most_bytes, how = min(self.half or _QUEUED_BYTES, _QUEUED_BYTES), job.stream
+        self.inbox = Inbox(depth, most_bytes, how.on_lag == "drop", files_wait=how.clock == "arrival")
         self.feeder = Feeder(self._request(), self.inbox)
         self.judge = Judge(job.quality, in_sequence=True)
         self.infer, self.write = Clock(), Clock()

@@ -28,8 +28,12 @@ def lost_by(error: Exception, timeout_s: float) -> Lost:
         return Lost("stall", f"nothing came for {timeout_s:g} s")
     if isinstance(error, FileNotFoundError):
         return Lost("lost", "there is no such device or file here", permanent=True)
+    if isinstance(error, av.error.InvalidDataError):
+        return Lost("lost", "what comes is no video that FFmpeg can read; check the address", permanent=True)
+    if isinstance(error, ValueError) and not isinstance(error, av.error.FFmpegError):
+        return Lost("lost", "FFmpeg knows no input device of this name", permanent=True)
     permanent = (
-        av.error.HTTPBadRequestError, av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.InvalidDataError,
-        PermissionError, IsADirectoryError, ValueError,
+        av.error.HTTPBadRequestError, av.error.ProtocolNotFoundError, av.error.DemuxerNotFoundError, av.error.ArgumentError,
+        PermissionError, IsADirectoryError,
     )  # fmt: skip
     return Lost("lost", said, permanent=isinstance(error, permanent))

@@ -15,7 +15,18 @@ from segpipe.errors import ConfigError, SourceError
 from segpipe.models import FakeSegmenter
 from tests.footage import make_video
 from tests.streams.recording import Background, committed, frames_of, gaps_of, record, stream_job, wait_for
-from tests.streams.servers import PASSWORD, PLAIN_PASSWORD, USER, Camera, Playlist, contiguous, http_server, serve_file, serve_mjpeg
+from tests.streams.servers import (
+    PASSWORD,
+    PLAIN_PASSWORD,
+    USER,
+    Camera,
+    Playlist,
+    contiguous,
+    http_server,
+    send,
+    serve_file,
+    serve_mjpeg,
+)
 
 
 class SlowSegmenter(FakeSegmenter):
@@ -122,12 +133,12 @@ def test_hls(tmp_path: Path) -> None:
 
 
 def test_a_file_by_http_ends_at_its_end(tmp_path: Path) -> None:
-    clip = make_video(tmp_path / "clip.mp4", frames=40, fps=20)
+    clip = make_video(tmp_path / "clip.mp4", frames=60, fps=20)
     with http_server(serve_file(clip), PLAIN_PASSWORD) as url:
         url = url.replace("//", f"//{USER}:{PASSWORD}@")
-        report = record(stream_job(tmp_path / "out", f"{url}/clip.mp4", stream={"on_lag": "block"}))
+        report = record(stream_job(tmp_path / "out", f"{url}/clip.mp4"), segmenter=SlowSegmenter())
     found = frames_of(tmp_path / "out")
-    assert len(found) == 40
+    assert len(found) == 60  # a file waits for the model, whatever on_lag says
     assert np.allclose(np.diff([r["pts_s"] for r in found]), 0.05, atol=1e-4)
     assert (report.broken, gaps_of(tmp_path / "out")) == ({}, [])
 
@@ -207,6 +218,14 @@ def test_what_cant_be_opened_ends_the_run_at_once(tmp_path: Path, url: str, says
 def test_a_refusal_at_the_first_connection_ends_the_run(tmp_path: Path, code: int, says: str) -> None:
     with http_server(lambda handler: handler.send_error(code)) as url, pytest.raises(SourceError, match=says):
         record(stream_job(tmp_path, f"{url}/cam"))
+
+
+def test_what_is_no_video_ends_the_run(tmp_path: Path) -> None:
+    page = b"<html>no camera here</html>" * 1000
+    with http_server(lambda handler: send(handler, page, "text/html")) as url, pytest.raises(SourceError, match="is no video"):
+        record(stream_job(tmp_path, f"{url}/cam"))
+    with pytest.raises(SourceError, match="no input device of this name"):
+        record(stream_job(tmp_path, "device:nosuchformat:0"))
 
 
 def test_a_server_that_is_away_is_waited_for_as_long_as_wanted(tmp_path: Path) -> None:
