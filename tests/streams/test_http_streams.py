@@ -60,7 +60,7 @@ def test_connections_that_drop_and_clocks_that_jump(tmp_path: Path) -> None:
     """Half an hour of media as fast as it is read: nothing is missing but what the gaps say."""
     events = ((300.0, "drop", 120.0), (900.0, "jump", 60.0), (1200.0, "drop", 30.0))
     camera = Camera(fps=1, fast=True, events=events, stop_s=1800.0)
-    stream = {"clock": "media", "on_lag": "block", "shard_s": 300, "give_up_s": 2, "backoff_s": 0.05}
+    stream = {"clock": "media", "on_lag": "block", "shard_s": 300, "give_up_s": 1, "backoff_s": 0.05}
     with http_server(camera.serve) as url:
         report = record(stream_job(tmp_path, f"{url}/cam", stream=stream))
     found, gaps = frames_of(tmp_path), gaps_of(tmp_path)
@@ -69,7 +69,7 @@ def test_connections_that_drop_and_clocks_that_jump(tmp_path: Path) -> None:
     assert [round(r["pts_s"], 3) for r in found] == [t for t in range(1800) if not any(a <= t < a + s for a, _, s in events)]
     assert {r["timestamp_source"] for r in found} == {"media"}
     assert list(report.broken.values()) == [pytest.approx(next(iter(report.broken.values())))]
-    assert "no frame for 2 s" in next(iter(report.broken.values()))
+    assert "no frame for 1 s" in next(iter(report.broken.values()))
     assert report.streams[0].reconnects == 2
 
 
@@ -94,7 +94,7 @@ def test_a_shard_is_committed_while_the_camera_is_silent(tmp_path: Path) -> None
     with http_server(camera.serve) as url:
         run = Background(stream_job(tmp_path, f"{url}/cam", stream={"shard_s": 0.8, "timeout_s": 30}))
         wait_for(lambda: committed(tmp_path) >= 1, 8, "the shard of a silent camera")
-        time.sleep(1.5)
+        time.sleep(1.2)
         run.stop()
     assert len(frames_of(tmp_path)) >= 9
     (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
@@ -107,29 +107,28 @@ def test_a_silent_camera_is_connected_anew(tmp_path: Path) -> None:
     with http_server(camera.serve) as url:
         run = Background(stream_job(tmp_path, f"{url}/cam", stream={"timeout_s": 1.0}))
         wait_for(lambda: camera.connections == 1 and camera.sent == 15, 8, "the frames")
-        time.sleep(2.8)
+        time.sleep(2.6)
         run.stop()
     (gap,) = [g for g in gaps_of(tmp_path) if g["kind"] == "stall"]
     assert "nothing came for 1 s" in gap["reason"]
     assert gap["attempts"] >= 1
 
 
-def test_motion_jpeg_has_the_time_of_its_arrival(tmp_path: Path) -> None:
-    with http_server(serve_mjpeg) as url:
-        record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "1.8s"}))
+def test_streams_of_every_kind_at_once(tmp_path: Path) -> None:
+    """HLS, whose segments come in bursts; Motion JPEG, which has no times; MPEG-TS; a device of FFmpeg's."""
+    device = "device:lavfi:testsrc2=size=64x48:rate=10,realtime"
+    with http_server(Playlist().serve) as hls, http_server(serve_mjpeg) as mjpeg, http_server(Camera(fps=5).serve) as ts:
+        urls = (f"{hls}/live/index.m3u8", f"{mjpeg}/video", f"{ts}/cam", device)
+        report = record(stream_job(tmp_path, *urls, stream={"duration": "4.5s"}))
+    assert [r.error for r in report.streams] == [None] * 4
     found = frames_of(tmp_path)
-    assert len(found) > 7
-    assert np.diff([r["pts_s"] for r in found]).mean() == pytest.approx(0.1, abs=0.03)
-
-
-def test_hls(tmp_path: Path) -> None:
-    playlist = Playlist()
-    with http_server(playlist.serve) as url:
-        record(stream_job(tmp_path, f"{url}/live/index.m3u8", stream={"duration": "4.5s"}))
-    found = frames_of(tmp_path)
-    assert len(found) > 35
-    assert contiguous([r["pts_s"] for r in found], gaps_of(tmp_path), 0.1)
-    assert found[-1]["timestamp"] <= datetime.now(UTC)
+    by_source = {r.totals.source_id: [f for f in found if f["source_id"] == r.totals.source_id] for r in report.streams}
+    for (source_id, frames), least, step_s in zip(by_source.items(), (35, 20, 8, 20), (0.1, 0.1, 0.2, 0.1), strict=True):
+        times, gaps = [f["pts_s"] for f in frames], [g for g in gaps_of(tmp_path) if g["source_id"] == source_id]
+        assert len(frames) > least, source_id
+        assert contiguous(times, gaps, step_s, slack_s=0.15), source_id
+        assert np.diff(times).mean() == pytest.approx(step_s, rel=0.3), source_id
+        assert frames[-1]["timestamp"] <= datetime.now(UTC), source_id
 
 
 def test_a_file_by_http_ends_at_its_end(tmp_path: Path) -> None:
@@ -158,15 +157,6 @@ def test_sampling(tmp_path: Path) -> None:
         assert len(times) == pytest.approx(6 / step_s, abs=1)
 
 
-def test_two_streams_at_once(tmp_path: Path) -> None:
-    cameras = [Camera(fps=10), Camera(fps=5)]
-    with http_server(cameras[0].serve) as a, http_server(cameras[1].serve) as b:
-        report = record(stream_job(tmp_path, f"{a}/left", f"{b}/right", stream={"duration": "2s"}))
-    assert len(report.streams) == 2
-    assert all(r.totals.frames > 5 for r in report.streams)
-    assert len({r["source_id"] for r in frames_of(tmp_path)}) == 2
-
-
 def test_a_run_after_another_says_what_lies_between(tmp_path: Path) -> None:
     camera = Camera(fps=10)
     with http_server(camera.serve) as url:
@@ -193,11 +183,6 @@ def test_until(tmp_path: Path) -> None:
         record(stream_job(tmp_path, f"{url}/cam", stream={"until": until.isoformat()}))
     assert datetime.now(UTC) < until + timedelta(seconds=2)
     assert until - timedelta(seconds=0.5) < frames_of(tmp_path)[-1]["timestamp"] < until
-
-
-def test_a_device_of_ffmpeg(tmp_path: Path) -> None:
-    record(stream_job(tmp_path, "device:lavfi:testsrc2=size=64x48:rate=10,realtime", stream={"duration": "1.5s"}))
-    assert len(frames_of(tmp_path)) > 5
 
 
 @pytest.mark.parametrize(
