@@ -42,27 +42,17 @@ from segpipe.live.counts import StreamReport
 from segpipe.live.run import record_stream, refuse_secrets, without_secrets
 from segpipe.pipeline import ShardReport, run_shard
 from segpipe.report.still import overlay_data_uri
-from segpipe.report.summary import NOTE, class_shares, describe_run
-from segpipe.run import (
-    Prepared,
-    RunReport,
-    frames_in,
-    load_worker,
-    output_folder,
-    prepared,
-    report_of,
-    report_of_streams,
-    room_to_write,
-)
+from segpipe.report.summary import NOTE, describe_run
+from segpipe.report.tables import summary_rows, verify_rows
+from segpipe.run import load_worker, output_folder, prepared, room_to_write
+from segpipe.run_report import Prepared, RunReport, frames_in, report_of, report_of_streams
 from segpipe.secrets import redact
 from segpipe.store import Store, open_dataset
 from segpipe.store.places import as_shown
-from segpipe.text import one_line_text
-from segpipe.verify import VerifyReport, shown, verify
+from segpipe.verify import VerifyReport, verify
 from segpipe.worker import SegmentationWorker
 
 PROGRESS_EVERY_S = 5.0
-MOST_FINDINGS = 100
 _loading = threading.Lock()
 
 
@@ -158,18 +148,10 @@ def verify_dataset(job: Job) -> VerifyReport:
     """Is all there, once, and right? Against what was expected when it was planned; the footage isn't read again."""
     report = verify(output_folder(job))
     try:
-        create_table_artifact(_verified_rows(report), key="segpipe-verify", description="is all there, once, and right?")
+        create_table_artifact(verify_rows(report), key="segpipe-verify", description="is all there, once, and right?")
     except Exception as error:  # noqa: BLE001 - what was found counts, and is raised
         get_run_logger().warning("the artifact couldn't be published: %s", one_line(error))
     return report
-
-
-def _verified_rows(report: VerifyReport) -> list[dict[str, str]]:
-    """What was found as plain text: it quotes names of files and errors, which may hold anything."""
-    sums = [(f"frames {n}", sum(getattr(s, n) for s in report.sources)) for n in ("expected", "done", "failed", "missing")]
-    found = [("sources", str(len(report.sources))), *((n, str(value)) for n, value in sums)]
-    found += [(f.kind, shown(f)) for f in report.findings[:MOST_FINDINGS]]
-    return [{"what": what, "value": one_line_text(redact(value))} for what, value in found]
 
 
 def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
@@ -213,19 +195,7 @@ def _record_in_tasks(ready: Prepared) -> list[StreamReport]:
 
 def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:
     """The summary table, and an overlay of a frame of this run."""
-    names = [c.name for c in worker.segmenter.spec.classes]
-    rows = [
-        {"what": "frames", "value": str(report.frames)},
-        {"what": "failed", "value": str(report.failed)},
-        {"what": "with a position", "value": str(report.placed)},
-        {"what": "usable", "value": str(report.usable)},
-        *({"what": f"gaps of {s.totals.source_id}", "value": f"{s.gaps}, {s.gap_s:.1f} s in all"} for s in report.streams),
-        {"what": "done before", "value": str(report.frames_before)},
-        {"what": "seconds", "value": f"{report.wall_s:.1f}"},
-        *({"what": stage, "value": f"{report.total(stage):.1f}"} for stage in ("read_s", "infer_s", "write_s")),
-        *({"what": f"share of {name}", "value": f"{value * 100:.1f} %"} for name, value in class_shares(report, names)),
-        *({"what": f"failed shard {name}", "value": one_line_text(why)} for name, why in report.broken.items()),
-    ]
+    rows = summary_rows(report, [c.name for c in worker.segmenter.spec.classes])
     create_table_artifact(rows, key="segpipe-summary", description=f"segment-footage into {as_shown(job.output)}")
     done = [s for s in report.shards if s.frames > s.failed]
     if done and not report.streams:  # a stream's pictures aren't kept

@@ -15,7 +15,7 @@ FLOORS = {
     "config": 1, "telemetry": 1, "sources": 1, "masks": 1, "taxonomy": 1, "regions": 1, "ego": 1, "taxonomy_files": 2,
     "components": 2, "quality": 2, "stats": 2, "upsampling": 2, "upsampling_torch": 2, "models": 2, "sample": 2,
     "store": 3, "worker": 3,
-    "stages": 4, "reading": 4, "pipeline": 4, "training": 4, "survey": 4, "verify": 4, "live": 5, "run": 5,
+    "stages": 4, "reading": 4, "pipeline": 4, "training": 4, "survey": 4, "verify": 4, "live": 5, "run_report": 5, "run": 5,
     "evaluation": 5, "bench": 6, "report": 6, "analytics": 6, "cli": 7,
 }  # fmt: skip
 ROOMS = {

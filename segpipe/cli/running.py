@@ -15,7 +15,7 @@ from segpipe.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED, ConfigEr
 
 if TYPE_CHECKING:
     from segpipe.pipeline import OnFrames
-    from segpipe.run import Prepared
+    from segpipe.run_report import Prepared
 
 
 def job_from(args: Namespace, **given: Any) -> Job:
@@ -72,7 +72,7 @@ class _Progress:
     def start(self, ready: Prepared) -> OnFrames:
         from tqdm import tqdm
 
-        from segpipe.run import frames_in
+        from segpipe.run_report import frames_in
 
         self.names = [c.name for c in ready.worker.segmenter.spec.classes]
         total, done = frames_in(ready.pending.todo), ready.pending.frames_done

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from segpipe.live.counts import StreamReport
-from segpipe.run import RunReport
+from segpipe.run_report import RunReport
 from segpipe.store.dataset import Dataset
 from segpipe.store.places import size_bytes
 

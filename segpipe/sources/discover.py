@@ -56,8 +56,9 @@ class _Found:
 def discover(inputs: tuple[str, ...] | list[str]) -> Footage:
     """Find the footage behind files, folders (recursively) and globs; the case of an extension doesn't matter.
 
-    Hidden files and folders are passed over, and so are folders below with a file `.segpipeignore`. Raises SourceError for a path that doesn't exist, a file that is neither
-    image nor video, a pipe, a glob without a match, and a folder in which there is nothing to do.
+    Hidden files and folders are passed over, and so are folders below with a file `.segpipeignore`. Raises SourceError for a path
+    that doesn't exist, a file that is neither image nor video, a pipe, a glob without a match, and a folder in which there is
+    nothing to do.
     """
     found = _Found()
     for text in inputs:

@@ -97,4 +97,6 @@ def read_record(path: AnyPath) -> ShardRecord:
     except FileNotFoundError:
         raise gone(path) from None
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DatasetError(f"{path}: not a whole shard of segpipe ({error}); segpipe verify --repair takes it out, then run again") from None
+        raise DatasetError(
+            f"{path}: not a whole shard of segpipe ({error}); segpipe verify --repair takes it out, then run again"
+        ) from None

@@ -15,7 +15,8 @@ from segpipe import open_dataset
 from segpipe.config import Job, ModelSettings, WorkerSettings, make_job
 from segpipe.live.run import run_streams
 from segpipe.models import FakeSegmenter
-from segpipe.run import RunReport, prepared, report_of_streams
+from segpipe.run import prepared
+from segpipe.run_report import RunReport, report_of_streams
 from segpipe.verify import verify
 from segpipe.worker import SegmentationWorker
 from tests.conftest import ROOT

@@ -18,7 +18,8 @@ from pathlib import Path
 from segpipe import open_dataset
 from segpipe.live.run import run_streams
 from segpipe.report.summary import size_on_disk
-from segpipe.run import prepared, report_of_streams
+from segpipe.run import prepared
+from segpipe.run_report import report_of_streams
 from tests.streams.recording import frames_of, gaps_of, stream_job
 from tests.streams.servers import Camera, http_server
 
