@@ -30,16 +30,23 @@ KINDS = {
 }  # fmt: skip
 
 
+LAUNCH = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:], stdout=open(sys.argv[1], "wb"), stderr=subprocess.STDOUT)
+_, status, usage = os.wait4(process.pid, 0)
+print(os.waitstatus_to_exitcode(status), usage.ru_maxrss)
+"""
+"""A process counts as its own peak what the one that forked it had in memory: so a small one stands between."""
+
+
 def run(footage: Path, out: Path, prepare: Callable[[], None] | None = None) -> tuple[int, int, str]:
-    """`segpipe run` in a process of its own: exit code, peak memory in bytes, and what it said."""
-    command = [sys.executable, "-m", "segpipe", "run", str(footage), "-o", str(out), "-q", "--set", "model.source=fake:"]
+    """`segpipe run` in a process of its own: exit code, peak memory in bytes of it or its children, and what it said."""
     said = out.with_suffix(".txt")
-    with said.open("wb") as sink:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=sink, stderr=sink, preexec_fn=prepare)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return process.returncode, usage.ru_maxrss * unit, said.read_text(errors="replace")
+    command = [sys.executable, "-m", "segpipe", "run", str(footage), "-o", str(out), "-q", "--set", "model.source=fake:"]
+    launch = [sys.executable, "-c", LAUNCH, str(said), *command]
+    done = subprocess.run(launch, cwd=ROOT, capture_output=True, text=True, check=True, preexec_fn=prepare)
+    code, peak = (int(n) for n in done.stdout.split())
+    return code, peak * (1 if sys.platform == "darwin" else 1024), said.read_text(errors="replace")
 
 
 def check(found: Survival, mutations: list[Mutation]) -> None:
