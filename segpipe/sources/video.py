@@ -58,6 +58,9 @@ class VideoFile:
         shards = [s for s in shards if s.frame_count]
         if self.index.missing:
             shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
+        if not shards:  # as when an edit list hides the only key frame: a video without a row would be missing for ever
+            said = f"the sampling wants none of its {len(self.index.pts)} frames; sample it by time, or leave it out"
+            return [unreadable_shard(self.info, self.path, said, "unwanted")]
         return [replace(s, siblings=len(shards), expected=len(wanted)) for s in shards]
 
     def _wanted(self) -> NDArray[np.int64]:
@@ -141,5 +144,5 @@ class VideoFile:
 
 
 def unreadable_shard(info: SourceInfo, path: Path, reason: str, suffix: str = "unreadable", transient: bool = False) -> Shard:
-    """A shard of one failed row, for what can't be read at all."""
+    """A shard of one failed row, for what can't be read at all and for what nothing is wanted of."""
     return Shard(f"{info.source_id}-{suffix}", info, 1, (stamp(path),), unreadable=reason, siblings=1, transient=transient)
