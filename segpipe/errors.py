@@ -98,12 +98,16 @@ class Stopped(SegpipeError):
     transient = True
 
 
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_TRANSIENT = frozenset({
-    errno.EIO, errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EMFILE, errno.ENFILE, errno.ENODEV, errno.ENOMEM, errno.ENOTCONN,
-    errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
-    errno.EREMOTEIO, errno.EACCES, errno.EPERM,
-})  # fmt: skip
+def _numbers(*names: str) -> frozenset[int]:
+    """The error numbers of this system by those names: each system lacks some."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+_NO_ROOM = _numbers("ENOSPC", "EDQUOT", "EFBIG")
+_TRANSIENT = _numbers(
+    "EIO", "EAGAIN", "EBUSY", "EINTR", "EMFILE", "ENFILE", "ENODEV", "ENOMEM", "ENOTCONN", "ENOENT", "ESTALE", "ETIMEDOUT",
+    "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "EREMOTEIO", "EACCES", "EPERM",
+)  # fmt: skip
 """What a disk, a network or a person may mend without touching the footage: a file that is away, a right that is missing."""
 
 

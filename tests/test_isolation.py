@@ -85,6 +85,29 @@ def test_work_that_gives_no_sign_is_ended_and_slow_work_that_does_is_not(compute
     assert caught.value.hung
 
 
+def test_without_processor_times_a_child_that_gives_no_sign_counts_as_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, which has no /proc."""
+    monkeypatch.setattr("segpipe.isolation.child._PROCESSES", "/nowhere")
+    found = isolation.stream(hang, 1, False, timeout_s=1.0)
+    assert next(found) == 1
+    since = time.monotonic()
+    with pytest.raises(isolation.ChildLost, match="no progress for"):
+        next(found)
+    assert 1 <= time.monotonic() - since < 3
+
+
+def test_error_numbers_that_a_system_lacks_are_left_out() -> None:
+    """macOS has no EREMOTEIO, others no EDQUOT."""
+    script = """
+import errno
+del errno.EREMOTEIO, errno.EDQUOT, errno.EHOSTDOWN
+import segpipe.cli, segpipe.run
+from segpipe.errors import is_no_room, is_transient
+assert is_transient(OSError(errno.EIO, "x")) and is_no_room(OSError(errno.ENOSPC, "x"))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_an_error_is_raised_here_as_it_was_there() -> None:
     for transient in (True, False):
         with pytest.raises(SourceError, match="no such thing") as caught:

@@ -18,6 +18,7 @@ from segpipe.isolation.messages import ITEM, receive, send
 log = logging.getLogger(__name__)
 _POLL_S = 0.2
 PATIENCE = 4
+_PROCESSES = "/proc"
 
 
 class ChildLost(SegpipeError):
@@ -65,28 +66,33 @@ class Child:
         """The next message: kind, content, and the seconds of work behind it.
 
         A child that computes for `timeout_s` without a sign hangs. One that waits, for a disk that has to spin up say, gets
-        `PATIENCE` times as long.
+        `PATIENCE` times as long; where the system doesn't tell the two apart, it counts as computing.
         """
         waited, worked = 0.0, self._worked_s()
         while not self.pipe.poll(_POLL_S):
             waited += _POLL_S
             if cancelled():
                 raise Cancelled("cancelled")
-            if waited >= timeout_s * PATIENCE or (waited >= timeout_s and self._worked_s() - worked >= timeout_s / 4):
+            if waited >= timeout_s * PATIENCE or (waited >= timeout_s and self._computes(worked, timeout_s / 4)):
                 raise ChildLost(f"reading made no progress for {waited:.0f} s and was ended", hung=True)
         try:
             return receive(self.pipe)
         except (EOFError, OSError):
             raise ChildLost(self.death()) from None
 
-    def _worked_s(self) -> float:
-        """Seconds of processor time so far; without end where the system doesn't tell."""
+    def _computes(self, before_s: float | None, least_s: float) -> bool:
+        """Whether it took `least_s` seconds of processor time since it had taken `before_s`, as far as can be told."""
+        now_s = self._worked_s()
+        return before_s is None or now_s is None or now_s - before_s >= least_s
+
+    def _worked_s(self) -> float | None:
+        """Seconds of processor time so far; None where the system doesn't tell."""
         try:
-            with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            with open(f"{_PROCESSES}/{self.process.pid}/stat", encoding="ascii") as file:
                 fields = file.read().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         except (OSError, IndexError, ValueError):
-            return float("inf")
+            return None
 
     def death(self) -> str:
         """What ended the process."""
