@@ -85,9 +85,7 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
             names = _keep_images(store, records, shards, retry_failed)
             files = [f for s in shards for f in s.files]
             new = tuple(f for f in files if printable_text(f.name) not in names)
-            tries = {n: r.attempt + 1 for r in records for n in r.failed_files}
-            for shard in image_shards(shards[0].source, new, store.settings.frames_per_shard):
-                todo.append(replace(shard, attempt=max(tries.get(printable_text(f.name), 0) for f in shard.files)))
+            todo += _new_images(records, shards[0].source, new, store.settings.frames_per_shard)
             done += len(files) - len(new)
             failed += sum(names.get(printable_text(f.name), False) for f in files)
     return Pending(tuple(todo), done, failed)
@@ -129,6 +127,20 @@ def _keep_images(store: Store, records: list[ShardRecord], shards: list[Shard], 
             store.keep_only(record, stay)
         kept |= {name: name in failed for name in stay}
     return kept
+
+
+def _new_images(records: list[ShardRecord], source: SourceInfo, files: tuple[FileStamp, ...], size: int) -> list[Shard]:
+    """Shards of images that have to be done, each of images that were tried equally often: one that is new must not be given up
+    because its neighbours have failed before."""
+    stamps = {f.name: (r.attempt + 1, f) for r in records for f in r.files}
+    tried = {name: stamps[name] for r in records for name in r.failed_files if name in stamps}
+    groups: dict[int, list[FileStamp]] = defaultdict(list)
+    for file in files:
+        attempt, then = tried.get(printable_text(file.name), (0, file))
+        groups[0 if _changed(then, file) else attempt].append(file)
+    return [
+        replace(shard, attempt=attempt) for attempt, group in groups.items() for shard in image_shards(source, tuple(group), size)
+    ]
 
 
 def _changed(then: FileStamp, now: FileStamp) -> bool:
