@@ -36,7 +36,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
-from segpipe.errors import EXIT_SOME_FAILED, DatasetIncomplete, SegpipeError, Stopped, is_no_room, one_line
+from segpipe.errors import EXIT_SOME_FAILED, DatasetBusy, DatasetIncomplete, ReaderFailed, SegpipeError, Stopped, is_no_room, one_line
 from segpipe.frames import Shard
 from segpipe.live.counts import StreamReport
 from segpipe.live.run import record_stream, refuse_secrets, without_secrets
@@ -72,9 +72,13 @@ def worker_for(job: Job) -> SegmentationWorker:
 
 
 def worth_another_try(_task: Any, _run: Any, state: State[Any]) -> bool:
-    """A run that was asked to end, and a full disk, are not to be waited for."""
+    """A run that was asked to end, a full disk, and a lock that was lost are not to be waited for."""
     error = state.result(raise_on_failure=False)
-    return not (isinstance(error, Stopped) or (isinstance(error, BaseException) and is_no_room(error)))
+    return not _ends_the_run(error)
+
+
+def _ends_the_run(error: object) -> bool:
+    return isinstance(error, (DatasetBusy, ReaderFailed, Stopped)) or (isinstance(error, BaseException) and is_no_room(error))
 
 
 @task(
@@ -125,12 +129,13 @@ def segment_footage(job: Job) -> RunReport:
             report = report_of(ready, *(_run_tasks(ready) if todo else ([], {})), time.perf_counter() - began)
     for line in describe_run(report, [c.name for c in worker.segmenter.spec.classes]):
         logger.log(logging.WARNING if line.startswith(NOTE) else logging.INFO, line)
+    parts = f"{len(report.streams)} streams" if report.streams else f"{len(todo)} shards"
+    found = verify_dataset(job)
     try:
         _publish(job, report, worker)
     except Exception as error:  # noqa: BLE001 - the dataset is what counts; a picture that failed must not hide failed shards
         logger.warning("the artifacts couldn't be published: %s", one_line(error))
-    parts = f"{len(report.streams)} streams" if report.streams else f"{len(todo)} shards"
-    _check(job, report, parts, verify_dataset(job))
+    _check(job, report, parts, found)
     return report
 
 
@@ -172,7 +177,7 @@ def _run_tasks(ready: Prepared) -> tuple[list[ShardReport], dict[str, str]]:
             reports.append(future.result())
         else:
             error = future.state.result(raise_on_failure=False)
-            if isinstance(error, BaseException) and is_no_room(error):
+            if isinstance(error, BaseException) and _ends_the_run(error):
                 raise error
             broken[shard.name] = redact(" ".join(str(future.state.message).split()))[:300]
     return reports, broken

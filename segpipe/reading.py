@@ -1,8 +1,10 @@
 """A shard's frames made ready for the network, in a child process: a crash inside a codec costs the frame, not the run.
 
-After a crash the reading goes on in a new child behind the last frame that came. Where it crashes again without a frame, that
-frame is a failure. Of a video, twice as many are given up after each further crash: its pictures hang together, and a damaged
-group of them costs a few restarts, however long it is.
+After a crash the reading goes on in a new child behind the last frame that came, on one thread: with several, frames that were
+in work before the bad one are lost with it. Where it crashes again without a frame, that frame is a failure. The pictures of a
+video hang together from one key frame to the next: within such a group twice as many are given up after each further crash, so
+that a damaged group costs a few restarts, however long it is, and no frame of the next. A hang costs the rest of its group, and a
+second one the rest of the shard.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ def read_shard(request: ReadRequest) -> Iterator[Input]:
     yield from prepare(frames, request.preprocessing, meter)
 
 
-def request_refs(request: ReadRequest) -> list[FrameRef]:
-    """What each wanted frame is. Runs in the child, which has the index at hand."""
+def request_refs(request: ReadRequest) -> list[tuple[FrameRef, int]]:
+    """What each wanted frame is, and its group. Runs in the child, which has the index at hand."""
     return refs_of(request.shard, request.sampling, request.decoding, request.locator)
 
 
@@ -67,8 +69,8 @@ class ShardReader:
         self.done, self.led = 0, request.shard.before < 0
         """Frames of the shard that came, and whether the one before it has come or isn't needed."""
         self._cancelled = threading.Event()
-        self._given_up = 0
-        """Frames given up at the last crash: they double while nothing comes."""
+        self._given_up = self._hangs = 0
+        """Frames given up at the last crash, which double while nothing comes; and how often the reading hung."""
 
     def cancel(self) -> None:
         """Let `frames` end soon, wherever it waits."""
@@ -87,10 +89,11 @@ class ShardReader:
                 return
             except isolation.ChildLost as lost:
                 log.debug("%s: %s after %d frames", self.request.shard.name, lost, self.done)
+                self._on_one_thread()
                 if came or (again and not lost.hung):  # once more: the machine may have been short of something
                     again = False
                     continue
-                yield from self._give_up(str(lost))
+                yield from self._give_up(lost)
                 again = self.request.shard.source.kind == "images"
                 if self.done >= self.request.shard.frame_count:
                     return
@@ -111,16 +114,23 @@ class ShardReader:
             self.done += 1
         self.led = True
 
-    def _give_up(self, why: str) -> list[Input]:
+    def _on_one_thread(self) -> None:
+        self.request = replace(self.request, decoding=replace(self.request.decoding, threads=1))
+
+    def _give_up(self, lost: isolation.ChildLost) -> list[Input]:
         """The next frames as failures; the first to go is the frame before the shard, which has no row here."""
         if not self.led:
             self.led = True
             return []
-        self._given_up = max(1, 2 * self._given_up) if self.request.shard.source.kind == "video" else 1
+        self._hangs += lost.hung
+        self._given_up = max(1, 2 * self._given_up)
         refs = isolation.call(request_refs, self.request, timeout_s=self.settings.timeout_s)
-        failures: list[Input] = [FrameFailure(ref, why, transient=True) for ref in refs[self.done :][: self._given_up]]
-        self.done = len(refs) if not failures else self.done + len(failures)
-        return failures
+        left = refs[self.done :]
+        if self._hangs < 2:
+            together = [pair for pair in left if pair[1] == left[0][1]]
+            left = together if lost.hung else together[: self._given_up]
+        self.done = self.done + len(left) if left else len(refs)
+        return [FrameFailure(ref, str(lost), transient=True) for ref, _ in left]
 
 
 class ShardReaderHere:

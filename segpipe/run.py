@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +11,12 @@ from pathlib import Path
 
 from segpipe import isolation, models, stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings
-from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, Stopped, is_no_room, one_line
+from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, ReaderFailed, Stopped, is_no_room, one_line
 from segpipe.live.run import notes_on, plan_streams, run_streams, streams_of
 from segpipe.pipeline import OnFrames, run_shard
 from segpipe.reading import plan_in_child
 from segpipe.run_report import Prepared, RunReport, report_of, report_of_streams
-from segpipe.secrets import redact
+from segpipe.secrets import is_url, redact
 from segpipe.sources import discover, plan, shards_of_video
 from segpipe.store import Store, exclusive, make_manifest
 from segpipe.store.places import AnyPath, make_folder, path_of, reach
@@ -75,6 +76,7 @@ def opened(job: Job, worker: SegmentationWorker | None = None) -> Iterator[tuple
     root = output_folder(job)
     reach(root)
     worker = worker or load_worker(job.model, job.worker)
+    worker.shrunk_from = 0  # a run says what happened in it
     spec = worker.segmenter.spec
     store, manifest = Store(root, job.store, spec.classes), make_manifest(job, spec, worker.precision)
     store.check(manifest, job.replace)
@@ -98,6 +100,7 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
     Raises Stopped where the run was asked to end (`stopping`), and DiskFull where nothing more can be written: what was committed
     stays in either case, and the next run goes on from there. Streams that were asked to end are no error: the report says so.
     """
+    stopping.begin()
     with room_to_write(job), prepared(job) as ready:
         on_frames = on_start(ready) if on_start else None
         began = time.perf_counter()
@@ -109,7 +112,7 @@ def run_job(job: Job, on_start: Callable[[Prepared], OnFrames | None] | None = N
             try:
                 reports.append(run_shard(shard, job, ready.worker, ready.store, on_frames))
             except Exception as error:
-                if isinstance(error, (DatasetBusy, Stopped)) or is_no_room(error):
+                if isinstance(error, (DatasetBusy, ReaderFailed, Stopped)) or is_no_room(error):
                     raise
                 log.debug("shard %s failed", shard.name, exc_info=True)
                 broken[shard.name] = one_line(error)
@@ -125,7 +128,8 @@ def room_to_write(job: Job) -> Iterator[None]:
         if isinstance(error, DiskFull) or not is_no_room(error):
             raise
         log.debug("the disk is full", exc_info=True)
+        where = redact(job.output) + (f" (by way of {tempfile.gettempdir()})" if is_url(job.output) else "")
         raise DiskFull(
-            f"{redact(job.output)}: there is no room left to write on; what was committed is whole and stays: "
+            f"{where}: there is no room left to write on; what was committed is whole and stays: "
             "make room, and run the same command again to go on"
         ) from None

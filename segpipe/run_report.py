@@ -99,8 +99,11 @@ def report_of_streams(ready: Prepared, recorded: list[StreamReport], wall_s: flo
 
 
 def _shrunk(worker: SegmentationWorker) -> list[str]:
+    """What has to be said where the device ran out of memory."""
     if not worker.shrunk_from:
         return []
+    if worker.shrunk_from == worker.batch_size:
+        return [f"{worker.device} ran out of memory with single frames, which were done again; worker.lanes=1 may avoid that"]
     return [
         f"{worker.device} ran out of memory: batches of {worker.shrunk_from} were halved to {worker.batch_size} and done again; "
         f"worker.batch_size={worker.batch_size} avoids that"

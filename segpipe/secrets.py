@@ -13,7 +13,11 @@ HIDDEN = "***"
 _PLAIN = frozenset({"camera", "channel", "fps", "height", "id", "profile", "resolution", "stream", "subtype", "width"})
 """Query keys whose values say which picture is meant; all others are hidden, for no list of secrets is complete."""
 _SECRET = re.compile(r"auth|cred|key|pass|pwd|sas|secret|sess|sig|token|user|x-amz|expires", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>\\]+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!,\s*[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"<>\\])+")
+"""Up to what can't be part of one, and in a list of them up to the next."""
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?!\*\*\*@)[^/?#\n]{1,256}?@(?=[^\s@/]*[/:?#\s]|[^\s@/]*$)")
+"""User and password, whatever stands in them: a space or a quotation mark too."""
+_HARMLESS = re.compile(r"[\w.-]*")
 _SERVER = re.compile(r"://([^:@/]*|\[[^]@/]*\])(:\d*)?/|@")
 """A server with its path as it stands before a query: anything else may be a user and the beginning of a password."""
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -26,7 +30,7 @@ def is_url(text: str) -> bool:
 
 def redact(text: str) -> str:
     """The text with every URL in it shown without user, password and the values of all but harmless query keys."""
-    return _URL.sub(_in_text, text) if "://" in text else text
+    return _URL.sub(_in_text, _USER.sub(rf"\1{HIDDEN}@", text)) if "://" in text else text
 
 
 def _in_text(found: re.Match[str]) -> str:
@@ -50,7 +54,8 @@ def shown(url: str) -> str:
 
 def _part(text: str) -> str:
     key, sign, value = text.partition("=")
-    return text if not sign or not value or key.lower() in _PLAIN else f"{key}={HIDDEN}"
+    harmless = key.lower() in _PLAIN and _HARMLESS.fullmatch(value)
+    return text if not sign or not value or harmless else f"{key}={HIDDEN}"
 
 
 def identity(url: str) -> str:

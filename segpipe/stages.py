@@ -77,9 +77,10 @@ def segment(
 
 
 def _as_memory_allows(
-    inputs: tuple[ModelInput, ...], worker: SegmentationWorker, regions: Regions
+    inputs: tuple[ModelInput, ...], worker: SegmentationWorker, regions: Regions, again: bool = True
 ) -> list[FrameResult | FrameFailure]:
-    """The batch at once, or in halves where the device runs out of memory; a frame that doesn't fit alone fails."""
+    """The batch at once, or in halves where the device runs out of memory. A frame alone is tried once more, for another lane may
+    have held the memory; then it fails."""
     try:
         return list(worker.run(FrameBatch(inputs), regions))
     except Exception as error:
@@ -87,11 +88,12 @@ def _as_memory_allows(
             raise
         said = one_line(error)
     # Behind the except: the error holds on to the tensors of the call that failed.
-    if len(inputs) == 1:
-        return [FrameFailure(inputs[0].ref, f"the device has too little memory for this frame ({said})", transient=True)]
-    half = len(inputs) // 2
+    half = max(1, len(inputs) // 2)
     worker.shrink(half)
-    return [r for part in (inputs[:half], inputs[half:]) for r in _as_memory_allows(part, worker, regions)]
+    if len(inputs) == 1 and not again:
+        return [FrameFailure(inputs[0].ref, f"the device has too little memory for this frame ({said})", transient=True)]
+    parts = (inputs[:half], inputs[half:]) if len(inputs) > 1 else (inputs,)
+    return [r for part in parts for r in _as_memory_allows(part, worker, regions, len(inputs) > 1)]
 
 
 def bytes_of_group(group: list[ModelInput | FrameFailure]) -> int:

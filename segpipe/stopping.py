@@ -18,6 +18,15 @@ STOP = threading.Event()
 """Set when this process was asked to end: signals are the process's, and so is the flag."""
 
 
+_listening = False
+
+
+def begin() -> None:
+    """A run begins: what ended an earlier one in this process is over, unless somebody listens, and a signal came already."""
+    if not _listening:
+        STOP.clear()
+
+
 def check() -> None:
     """Raises Stopped where the run was asked to end."""
     if STOP.is_set():
@@ -41,7 +50,9 @@ def listening() -> Iterator[list[int]]:
         came.append(number)
         STOP.set()
 
+    global _listening
     STOP.clear()
+    _listening = True
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield came
@@ -53,6 +64,7 @@ def listening() -> Iterator[list[int]]:
         for number, handler in before.items():
             signal.signal(number, handler)
         STOP.clear()
+        _listening = False
 
 
 @contextlib.contextmanager

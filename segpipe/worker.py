@@ -25,6 +25,8 @@ from segpipe.upsampling import labels_and_statistics
 from segpipe.upsampling_torch import labels_and_sums, to_statistics
 
 log = logging.getLogger(__name__)
+_NO_MEMORY = ("allocate memory", "out of memory", "ALLOC_FAILED")
+"""The CPU's allocator, pinned memory, cuBLAS and cuDNN have no class of error of their own."""
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -81,7 +83,7 @@ class SegmentationWorker:
         """Whether an error says that the device, or this machine, has no memory left for a batch."""
         if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
             return True
-        return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # the CPU's allocator has no class of its own
+        return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
 
     def shrink(self, batch_size: int) -> None:
         """Take smaller batches from now on; what the failed one left is given back to the device."""

@@ -8,6 +8,7 @@ import pytest
 
 from segpipe.config import Job, apply_sets, make_job, read_yaml
 from segpipe.errors import ConfigError
+from segpipe.secrets import redact
 
 GOOD = {"inputs": ["a.mp4"], "output": "out"}
 
@@ -60,3 +61,20 @@ def test_every_setting_is_described() -> None:
         ]
 
     assert missing(Job.model_json_schema()) == []
+
+
+@pytest.mark.parametrize("text", [
+    "inputs=[rtsp://u:p@h/r?channel=1,rtsp://u2:hidden@h2/r?channel=2]", "found 'rtsp://u:hid'den@h/x'", "rtsp://u:hid den@h/x bad",
+    "rtsp://u:hid<den@h:554/x", "rtsp://u:hid/den@h/x", "http://h/x?token=hidden", "http://h/x?channel=1,rtsp://u:hidden@h",
+    "s3://KEY:hidden@bucket/x: no", "rtsp://hidden@h/x",
+])  # fmt: skip
+def test_secrets_of_urls_are_not_shown(text: str) -> None:
+    shown = redact(text)
+    assert "hid" not in shown
+    assert "den@" not in shown
+    assert "***" in shown
+
+
+def test_what_is_no_secret_is_shown() -> None:
+    for text in ("see http://a.b/c and mail me@x", "rtsp://h/x?channel=1&subtype=0", "C://x", "no URL at all", "s3://bucket/x."):
+        assert redact(text) == text

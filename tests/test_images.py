@@ -120,3 +120,22 @@ def test_a_folder_gives_good_frames_and_failures_in_order(colours: UInt8, tmp_pa
     found = [f for s in folder.shards(100) for f in folder.frames(s)]
     assert [type(f) for f in found] == [Frame, FrameFailure, Frame, FrameFailure]
     assert [f.ref.frame_id.partition(":")[2] for f in found] == ["a.png", "b.png", "c.png", "d.png"]
+
+
+def test_a_tiff_that_opencv_chokes_on_costs_itself(tmp_path: Path) -> None:
+    """OpenCV raises an error of its own for a picture wider than it can be."""
+    import struct
+
+    width, tags = 1_100_000, []
+    for number, kind, count, value in (
+        (256, 4, 1, width), (257, 4, 1, 1), (258, 3, 1, 32), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 200), (277, 3, 1, 3),
+        (278, 4, 1, 1), (279, 4, 1, width * 12), (339, 3, 1, 2),
+    ):  # fmt: skip
+        tags.append(struct.pack("<HHII", number, kind, count, value))
+    data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(tags) + bytes(4)
+    (tmp_path / "wide.tif").write_bytes(data.ljust(200, b"\0") + bytes(width * 12))
+    with pytest.raises(SourceError, match="can't be read as an image"):
+        read_image(tmp_path / "wide.tif")
+    with pytest.raises(SourceError, match="can't be read as an image") as caught:
+        read_image(tmp_path / "gone.png")
+    assert caught.value.transient

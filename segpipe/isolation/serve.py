@@ -16,6 +16,10 @@ from typing import Any
 from segpipe.errors import SegpipeError, one_line
 from segpipe.isolation import alive
 from segpipe.isolation.messages import END, ERROR, ITEM, TICK, receive, send
+from segpipe.units import bytes_of
+
+MEMORY, MEMORY_VARIABLE = "2GB", "SEGPIPE_READER_MEMORY"
+"""What a child may allocate, and the variable of the environment that says otherwise."""
 
 
 def main(descriptor: int) -> None:
@@ -23,6 +27,7 @@ def main(descriptor: int) -> None:
     for name in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; what ends is for the parent to say
         signal.signal(name, signal.SIG_IGN)
     _first_to_go()
+    _limit_memory()
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     pipe = Connection(descriptor)
     alive.beat = lambda: send(pipe, TICK, None, 0.0)
@@ -35,6 +40,7 @@ def main(descriptor: int) -> None:
 def _serve(pipe: Connection, module: str, name: str, arguments: tuple[Any, ...]) -> None:
     try:
         function = getattr(import_module(module), name)
+        _hush()
         send(pipe, TICK, None, 0.0)
         iterator = iter(function(*arguments))
         while True:
@@ -67,10 +73,34 @@ def _watch(parent: int) -> None:
     os._exit(0)
 
 
+def _hush() -> None:
+    """From here on, what libraries say of footage is nobody's: it would fill the file that the parent keeps of the start."""
+    if sys.argv[2:] == ["hush"]:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        del sys.argv[2:]
+
+
 def _first_to_go() -> None:
     """When memory runs out, the kernel is to end this process and not the run."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("800")
+
+
+def _limit_memory() -> None:
+    """A file of a few kilobytes can claim tables of gigabytes: past the limit an allocation fails, and with it this one file.
+
+    The system's own limit is the ceiling. Threads' stacks count too, so that each core adds to it.
+    """
+    try:
+        import resource
+
+        own = bytes_of(os.environ.get(MEMORY_VARIABLE, MEMORY)) + (os.cpu_count() or 1) * 2**23
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (own if hard == resource.RLIM_INFINITY else min(own, hard), hard))
+    except (ImportError, OSError, ValueError):  # no such limit here, or a size that is none: reading goes on without
+        return
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 
+from segpipe import isolation
 from segpipe.config import Sampling
 from segpipe.errors import DatasetError
-from segpipe.frames import VOID, Frame, FrameRef, UInt8
+from segpipe.frames import VOID, Frame, FrameFailure, FrameRef, UInt8
 from segpipe.models.spec import ClassInfo
 from segpipe.sources import open_shard
 from segpipe.sources.identity import stamp
@@ -64,11 +65,16 @@ def segmented(dataset: Dataset, source_id: str) -> Iterator[Segmented]:
         check_footage(record)
         masks = masks_of(dataset.root / "masks" / f"{record.name}.parquet")
         frame_id, labels = next(masks, ("", None))
-        for frame in open_shard(record.shard(), sampling):
+        for frame in frames_again(record, sampling):
             # Frames and masks stand in the same order; a frame without a mask had failed.
             if isinstance(frame, Frame) and frame.ref.frame_id == frame_id and labels is not None:
                 yield Segmented(frame.ref, frame.rgb, labels)
                 frame_id, labels = next(masks, ("", None))
+
+
+def frames_again(record: ShardRecord, sampling: Sampling) -> Iterator[Frame | FrameFailure]:
+    """A shard's frames decoded anew, in a child process: a frame that crashed the decoder then will do so now. Raises ChildLost."""
+    return isolation.stream(open_shard, record.shard(), sampling) if isolation.POSSIBLE else open_shard(record.shard(), sampling)
 
 
 def masks_of(path: AnyPath) -> Iterator[tuple[str, UInt8]]:

@@ -9,8 +9,7 @@ import cv2
 from segpipe.config import Sampling
 from segpipe.errors import DatasetError
 from segpipe.frames import Frame, UInt8
-from segpipe.report.overlay import blend, check_footage, legend_classes, masks_of, with_legend
-from segpipe.sources import open_shard
+from segpipe.report.overlay import blend, check_footage, frames_again, legend_classes, masks_of, with_legend
 from segpipe.store.dataset import Dataset
 from segpipe.store.records import read_record
 
@@ -23,7 +22,7 @@ def overlay_still(dataset: Dataset, shard_name: str) -> UInt8:
     check_footage(record)
     masks = masks_of(dataset.root / "masks" / f"{shard_name}.parquet")
     frame_id, labels = next(masks, ("", None))
-    frames = open_shard(record.shard(), Sampling(**dataset.manifest["sampling"]))
+    frames = frames_again(record, Sampling(**dataset.manifest["sampling"]))
     try:
         for frame in frames:
             if isinstance(frame, Frame) and frame.ref.frame_id == frame_id and labels is not None:

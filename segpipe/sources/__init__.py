@@ -78,9 +78,13 @@ def open_shard(
         yield from _source(shard, sampling, decoding, locator).frames(shard)
 
 
-def refs_of(shard: Shard, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE) -> list[FrameRef]:
-    """What each wanted frame of a shard is, in the order in which `open_shard` gives them."""
-    return [_unread(shard)] if shard.unreadable else _source(shard, sampling, decoding, locator).refs(shard)
+def refs_of(shard: Shard, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE) -> list[tuple[FrameRef, int]]:
+    """What each wanted frame of a shard is, in the order in which `open_shard` gives them, and which of them are decoded together:
+    frames of one number are."""
+    if shard.unreadable:
+        return [(_unread(shard), 0)]
+    source = _source(shard, sampling, decoding, locator)
+    return list(zip(source.refs(shard), source.groups(shard), strict=True))
 
 
 def _source(shard: Shard, sampling: Sampling, decoding: Decoding, locator: Locator) -> VideoFile | ImageFolder:

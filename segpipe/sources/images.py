@@ -64,6 +64,10 @@ class ImageFolder:
             for path, place in zip(paths, self.locator.of_images(paths), strict=True)
         ]  # fmt: skip
 
+    def groups(self, shard: Shard) -> list[int]:
+        """Images hang together with no others."""
+        return list(range(len(shard.files)))
+
 
 def read_image(path: Path, decoding: Decoding = PLAIN) -> UInt8:
     """Decode JPEG, PNG, WebP, TIFF or BMP to upright RGB, uint8 [H, W, 3].
@@ -77,16 +81,22 @@ def read_image(path: Path, decoding: Decoding = PLAIN) -> UInt8:
             warnings.simplefilter("ignore")
             if not path.is_file() and path.exists():  # a pipe or a device would be waited for without end
                 raise SourceError("isn't a regular file")
-            with Image.open(path) as image:
-                decoding.check(*image.size)
-                image.load()
-                return _upright_rgb(image)
-    except UnidentifiedImageError:
-        return _read_with_opencv(path, decoding)
+            try:
+                return _read_with_pillow(path, decoding)
+            except UnidentifiedImageError:
+                return _read_with_opencv(path, decoding)
     except SourceError:
         raise
-    except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise nearly anything
-        raise SourceError(f"can't be read as an image ({error or type(error).__name__})", is_transient(error)) from None
+    except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow and OpenCV raise nearly anything
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise SourceError(f"can't be read as an image ({said[:200]})", is_transient(error)) from None
+
+
+def _read_with_pillow(path: Path, decoding: Decoding) -> UInt8:
+    with Image.open(path) as image:
+        decoding.check(*image.size)
+        image.load()
+        return _upright_rgb(image)
 
 
 def _upright_rgb(image: Image.Image) -> UInt8:

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,11 +122,16 @@ def remove(path: AnyPath) -> None:
 
 
 def remove_folder(folder: AnyPath) -> None:
-    """Delete a folder of files, there or not."""
+    """Delete a folder of files, there or not; what lies in it and is no file stays, and the folder with it. Raises DatasetError
+    where a file can't be deleted."""
+    try:
+        # One by one: to fsspec's own, a name with brackets is a pattern; and nothing that is left over may go unnoticed.
+        each(remove, [p for p in listed(folder) if not (is_local(p) and p.is_dir() and not p.is_symlink())])
+    except OSError as error:
+        raise DatasetError(f"{folder}: can't be emptied ({error.strerror}); delete it by hand, or write elsewhere") from None
     if is_local(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    each(remove, listed(folder))  # one by one: to fsspec's own, a name with brackets is a pattern
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def read_bytes(path: AnyPath) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from segpipe import isolation
 from segpipe.config import Sampling
 from segpipe.errors import SourceError
 from segpipe.frames import FileStamp, Shard
@@ -61,9 +62,12 @@ def _compare_video(dataset: Dataset, records: list[ShardRecord], files: dict[str
     source_id, path = records[0].source.source_id, Path(records[0].source.uri)
     locator = Locator(read_facts(dataset.root, source_id))
     try:
-        video = VideoFile.at(path, Sampling(**dataset.manifest["sampling"]), locator=locator)
+        sampling = Sampling(**dataset.manifest["sampling"])
+        video: VideoFile = (
+            isolation.call(_video_at, path, sampling, locator) if isolation.POSSIBLE else _video_at(path, sampling, locator)
+        )
         planned = [s for s in video.shards(dataset.manifest["frames_per_shard"]) if s.stop]
-    except SourceError as error:
+    except (SourceError, isolation.ChildLost) as error:
         ranges = [r for r in records if r.stop]
         said = f"{path} can't be read now ({error})"
         return [Finding(NOTE, "", "", source_id, said)] if ranges else []
@@ -78,6 +82,11 @@ def _compare_video(dataset: Dataset, records: list[ShardRecord], files: dict[str
         said = _compare_shard(files[record.name], names.get(record.name), video)
         found += [Finding(WRONG_ROWS, "frames", record.name, source_id, said, True)] if said else []
     return found
+
+
+def _video_at(path: Path, sampling: Sampling, locator: Locator) -> VideoFile:
+    """In a child process: a damaged index may crash what reads it."""
+    return VideoFile.at(path, sampling, locator=locator)
 
 
 def _compare_shard(path: AnyPath, planned: Shard | None, video: VideoFile) -> str:

@@ -14,7 +14,7 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
     import segpipe.sources.video as video
 
     read_image, upright_rgb = images.read_image, video.upright_rgb
-    crash = {int(n) for n in os.environ.get("SABOTAGE_FRAMES", "").split(",") if n}
+    crash, hang = ({int(n) for n in os.environ.get(v, "").split(",") if n} for v in ("SABOTAGE_FRAMES", "SABOTAGE_HANGS"))
 
     def sabotaged_image(path, *rest):  # type: ignore[no-untyped-def]
         if "segfault" in path.name:
@@ -34,6 +34,8 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
         number = (int(np.median(rgb)) - 20 + 1) // 2  # tests/footage.py paints a picture's number as its brightness
         if number in crash:
             os.kill(os.getpid(), signal.SIGSEGV)
+        while number in hang:
+            pass
         return rgb
 
     images.read_image, video.upright_rgb = sabotaged_image, sabotaged_picture
