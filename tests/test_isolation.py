@@ -179,6 +179,7 @@ def test_frames_of_a_video_that_crash_cost_themselves(frames: str, tmp_path: Pat
     assert len(out["frames"]) == 40
     assert bad <= failed
     assert len(failed) <= 2 * len(bad)  # more are given up at once while crashes go on
+    assert {f // 10 for f in failed} == {f // 10 for f in bad}  # but none of the next group of pictures
     masks = {r["frame_id"]: r for r in whole["masks"]}
     assert all(r == masks[r["frame_id"]] for r in out["masks"])
     assert len(out["masks"]) == 40 - len(failed)
@@ -187,3 +188,63 @@ def test_frames_of_a_video_that_crash_cost_themselves(frames: str, tmp_path: Pat
     sabotage.delenv("SABOTAGE_FRAMES")
     assert run(video, tmp_path / "out", *flags) == 0
     assert snapshot(tmp_path / "out") == whole
+
+
+def test_decoder_threads_blame_no_frame_before_the_bad_one(tmp_path: Path, sabotage: pytest.MonkeyPatch) -> None:
+    video = make_video(tmp_path / "clip.mp4", frames=60, gop=50)
+    sabotage.setenv("SABOTAGE_FRAMES", "40")
+    assert run(video, tmp_path / "out", "--set", "worker.decode_threads=4") == 6
+    assert {r["frame_index"] for r in snapshot(tmp_path / "out")["frames"] if r["status"] == "error"} == {40}
+
+
+def test_a_picture_that_hangs_costs_its_group_and_a_second_one_the_shard(tmp_path: Path, sabotage: pytest.MonkeyPatch) -> None:
+    video = make_video(tmp_path / "clip.mp4", frames=60, gop=10)
+    sabotage.setenv("SABOTAGE_HANGS", "13,35")
+    since = time.monotonic()
+    assert run(video, tmp_path / "out", "--set", "read.timeout_s=1") == 6
+    assert time.monotonic() - since < 20
+    failed = {r["frame_index"] for r in snapshot(tmp_path / "out")["frames"] if r["status"] == "error"}
+    assert failed == {*range(13, 20), *range(35, 60)}
+
+
+def test_what_crashed_the_run_does_not_end_report_overlay_or_verify(
+    tmp_path: Path, sabotage: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from segpipe.cli import main
+
+    folder, out = tmp_path / "footage", tmp_path / "out"
+    folder.mkdir()
+    for number, name in enumerate(["a-segfault.png", "b.png"]):
+        Image.fromarray(picture(number)).save(folder / name)
+    assert run(folder, out) == 6
+    assert main(["report", str(out), "-o", str(tmp_path / "page.html")]) == 0
+    assert "a-segfault.png" in (tmp_path / "page.html").read_text()
+    assert main(["verify", str(out), "--footage"]) == 0
+    assert main(["overlay", str(out), "-o", str(tmp_path / "x.mp4")]) != 0
+    assert "crashed (SIGSEGV)" in capsys.readouterr().err
+
+
+def hungry(size: int) -> Iterator[int]:
+    yield len(bytearray(size))
+
+
+def test_a_file_that_wants_all_the_memory_gets_an_error() -> None:
+    with pytest.raises(MemoryError):
+        list(isolation.stream(hungry, 3 * 10**9))
+    assert list(isolation.stream(hungry, 10**8)) == [10**8]  # and the child goes on
+
+
+def test_a_table_of_sixty_million_samples_is_refused_in_little_memory(tmp_path: Path) -> None:
+    """A few bytes of an MP4 that make its reader build a table of gigabytes."""
+    data = bytearray(make_video(tmp_path / "clip.mp4").read_bytes())
+    at = data.index(b"stsz") + 8  # after version and flags: one size for all, and how many
+    data[at : at + 8] = (100).to_bytes(4, "big") + (60_000_000).to_bytes(4, "big")
+    for name, entry in ((b"stts", 8), (b"stsc", 12)):
+        spot = data.index(name) + entry
+        data[spot : spot + 4] = (60_000_000).to_bytes(4, "big")
+    (tmp_path / "bomb.mp4").write_bytes(data)
+    (tmp_path / "clip.mp4").unlink()
+    make_video(tmp_path / "good.mp4", frames=5)
+    assert run(tmp_path, tmp_path / "out") == 6
+    rows = snapshot(tmp_path / "out")["frames"]
+    assert sum(r["status"] == "ok" for r in rows) == 5

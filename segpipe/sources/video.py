@@ -99,6 +99,12 @@ class VideoFile:
         """What each wanted frame of a shard is, in the order of time."""
         return list(self._refs(self._of(shard)).values())
 
+    def groups(self, shard: Shard) -> list[int]:
+        """For each of those, the group of pictures that it is decoded with: the number of its key frame."""
+        if self.index.from_start:
+            return [0] * len(self._of(shard))
+        return [int(g) for g in np.searchsorted(self.index.key_pts, self.index.pts[self._of(shard)], side="right")]
+
     def _runs(self, wanted: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Split the wanted frames where a whole group of pictures without any lies between: there, seeking is cheaper."""
         group = np.searchsorted(self.index.key_pts, self.index.pts[wanted], side="right") - 1
