@@ -43,7 +43,7 @@ demo: .venv/base
 	@$(BIN)/python -m scripts.demo
 
 test: .venv/test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 # GStreamer and the system's Python play the camera. Not part of segpipe: streams are read by PyAV.
 GSTREAMER := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly

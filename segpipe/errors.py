@@ -8,6 +8,7 @@
     │   ├── DatasetMismatch      5   the dataset there was made with other settings
     │   ├── DatasetBusy          5   another run is writing to it
     │   └── DiskFull             5   there is no room to write on; what is done is done
+    ├── ReaderFailed             1   the process that reads footage can't be started
     ├── TrainingError            7   a training run can't start, go on or finish
     ├── DatasetIncomplete        8   rows are missing, doubled or wrong (`segpipe verify`)
     └── Stopped                143   SIGTERM asked the run to end
@@ -77,6 +78,10 @@ class DiskFull(DatasetError):
     """There is no room left to write on: the run ends, and the next one goes on from what is whole."""
 
     transient = True
+
+
+class ReaderFailed(SegpipeError):
+    """The process that reads footage can't be started. No footage is to blame, so the run ends and no row says `error` for it."""
 
 
 class TrainingError(SegpipeError):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segpipe import isolation, stopping
 from segpipe.config import Job
-from segpipe.errors import ConfigError, SegpipeError, one_line
+from segpipe.errors import ConfigError, ReaderFailed, SegpipeError, one_line
 from segpipe.frames import FileStamp, SourceInfo
 from segpipe.regions import Regions
 from segpipe.sources import Footage
@@ -77,6 +77,8 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
     try:
         facts = _survey(path, images, job, files, old)
         return replace(facts, key=key, drive_id=info.source_id)
+    except ReaderFailed:
+        raise
     except Exception as error:
         log.debug("%s: the survey failed", info.uri, exc_info=True)
         said = str(error) if isinstance(error, SegpipeError) else f"clocks and tracks can't be read ({one_line(error)})"
