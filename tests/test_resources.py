@@ -334,3 +334,19 @@ def test_replace_takes_all_away_or_says_so(tmp_path: Path, segpipe: Call, monkey
     code, _, errors = segpipe("run", video, "-o", out, *FAKE, "--replace")
     assert code == 5
     assert "can't be emptied (Permission denied)" in errors
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    from segpipe.store.files import whole
+
+    def fail(path: Path) -> None:
+        with whole(path) as file:
+            file.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fail(tmp_path / "a.parquet")
+    assert list(tmp_path.iterdir()) == []
+    with whole(tmp_path / "a.parquet") as file:
+        file.write_text("all")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.parquet"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,10 +40,22 @@ def publish(path: AnyPath) -> None:
     written.unlink()
 
 
+@contextlib.contextmanager
+def whole(path: AnyPath) -> Iterator[Path]:
+    """Where to write a file, which is published at the end of the block; of one that couldn't be written nothing stays."""
+    try:
+        yield aside(path)
+        publish(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside(path).unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: AnyPath, text: str) -> None:
     """Write a small file whole."""
-    aside(path).write_text(text, encoding="utf-8")
-    publish(path)
+    with whole(path) as file:
+        file.write_text(text, encoding="utf-8")
 
 
 @lru_cache(maxsize=1)

@@ -1,5 +1,5 @@
-"""Times and positions put right without segmenting again: when a source's clock or track has changed since its shards were
-written, their `frames` files are written anew, and nothing else."""
+"""Shards put right without segmenting again: when a source's clock or track has changed since its shards were written, or the
+video has other shards besides them, their `frames` files are written anew, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segpipe.frames import FrameRef
-from segpipe.store.files import aside, publish
+from segpipe.frames import FrameRef, Shard
+from segpipe.store.files import whole
 from segpipe.store.geo import KEY as GEO_KEY
 from segpipe.store.geo import Bounds, geo_metadata
 from segpipe.store.lock import check_held
-from segpipe.store.places import AnyPath, readable
+from segpipe.store.places import readable
 from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
 from segpipe.store.rows import PlaceDigest, place_columns
 from segpipe.store.schema import FRAMES
@@ -36,8 +36,7 @@ def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord
     """
     if locator.facts is None or record.facts == locator.facts.digest():
         return None
-    path = store.path("frames", record.name)
-    table = pq.read_table(readable(path), partitioning=None)
+    table = pq.read_table(readable(store.path("frames", record.name)), partitioning=None)
     columns = _columns(table, record, locator)
     digest = PlaceDigest()
     for row in columns:
@@ -46,21 +45,37 @@ def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord
         return None
     log.info("%s: times and positions are put right", record.name)
     record = replace(record, facts=locator.facts.digest(), places=digest.text())
-    _rewrite(path, table, columns, record, store.settings.compression_level)
+    _publish(store, _placed(table, columns), record)
     return record
 
 
-def _rewrite(path: AnyPath, table: pa.Table, columns: list[dict[str, Any]], record: ShardRecord, compression_level: int) -> None:
+def restate(store: Store, record: ShardRecord, planned: Shard) -> ShardRecord:
+    """Bring what a shard says of its whole video up to date with a new plan in which it stays; the record as it is now."""
+    if (record.siblings, record.expected) == (planned.siblings, planned.expected):
+        return record
+    record = replace(record, siblings=planned.siblings, expected=planned.expected)
+    _publish(store, pq.read_table(readable(store.path("frames", record.name)), partitioning=None), record)
+    return record
+
+
+def _placed(table: pa.Table, columns: list[dict[str, Any]]) -> pa.Table:
+    """The table with other columns of time and place."""
     for name in place_columns(_NOWHERE):
         values = pa.array([row[name] for row in columns], FRAMES.field(name).type)
         table = table.set_column(table.schema.get_field_index(name), FRAMES.field(name), values)
+    return table
+
+
+def _publish(store: Store, table: pa.Table, record: ShardRecord) -> None:
+    """Write a shard's `frames` file anew, aside and renamed."""
+    path = store.path("frames", record.name)
     bounds = Bounds()
     bounds.add(table)
     metadata = {SHARD_KEY: record_text(record.shard(), record), GEO_KEY: geo_metadata(bounds)}
     table = table.replace_schema_metadata((table.schema.metadata or {}) | {k.encode(): v.encode() for k, v in metadata.items()})
-    pq.write_table(table, aside(path), compression="zstd", compression_level=compression_level)
-    check_held(path.parent.parent)
-    publish(path)
+    with whole(path) as file:
+        pq.write_table(table, file, compression="zstd", compression_level=store.settings.compression_level)
+        check_held(store.root)
 
 
 def _columns(table: pa.Table, record: ShardRecord, locator: Locator) -> list[dict[str, Any]]:

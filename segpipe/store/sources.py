@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from segpipe import masks
 from segpipe.errors import DatasetError
 from segpipe.frames import Position, SourceInfo
-from segpipe.store.files import aside, publish
+from segpipe.store.files import whole
 from segpipe.store.places import AnyPath, each, listed, make_folder, readable
 from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
 from segpipe.telemetry.choose import COUNTED_NOT_DROPPED
@@ -38,8 +38,8 @@ def write_facts(root: AnyPath, facts: SourceFacts) -> None:
     row = _row(facts)
     lists = {"photos": _photos(facts.photos)} | ({"track": _fixes(facts.track, facts.max_gap_s)} if facts.track is not None else {})
     arrays = [lists[f.name].cast(f.type) if f.name in lists else pa.array([row.get(f.name)], f.type) for f in schema]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), aside(path), compression="zstd")
-    publish(path)
+    with whole(path) as file:
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
 
 
 def read_facts(root: AnyPath, source_id: str) -> SourceFacts | None:
