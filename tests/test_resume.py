@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import itertools
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import av
+import pytest
 
 from segpipe import open_dataset
+from segpipe.sources import packets as packets_
+from segpipe.sources.container import open_container
 from segpipe.store.resume import MOST_ATTEMPTS
 from segpipe.verify import verify
+from tests.driving import eastwards, write_gpx
 from tests.footage import make_video
 from tests.test_run import FAKE, snapshot
 
+TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -48,3 +59,72 @@ def test_an_image_that_comes_later_has_tries_of_its_own(tmp_path: Path, segpipe:
         assert (code, f"{2 if tries == 0 else 1} frames" in text) == (6, True), text
     assert "nothing new" in segpipe("run", folder, "-o", out, *FAKE)[1]
     assert {f.name: r.attempt for r in open_dataset(out).records() for f in r.files} == dict.fromkeys(("a.png", "b.png"), 4)
+
+
+def test_shards_that_stay_learn_how_many_they_are_now(tmp_path: Path, segpipe: Call) -> None:
+    """A track that grew asks for more frames: the shards that were done aren't done again, and agree with the new ones."""
+    clip, out = make_video(tmp_path / "clip.mp4", frames=160, fps=20, gop=20), tmp_path / "out"
+    flags = (*FAKE, "--start", "2026-05-01T10:00:00Z", "--set", "sampling.every_m=5", "--set", "store.frames_per_shard=4")
+    write_gpx(tmp_path / "clip.gpx", TEN, eastwards(5))
+    assert segpipe("run", clip, "-o", out, *flags)[0] == 0
+    before = {p.name: p.stat().st_mtime_ns for p in (out / "masks").iterdir()}
+    write_gpx(tmp_path / "clip.gpx", TEN, eastwards(12))
+    assert segpipe("run", clip, "-o", out, *flags)[0] == 0
+    after = {p.name: p.stat().st_mtime_ns for p in (out / "masks").iterdir()}
+    assert [n for n in before if after.get(n) == before[n]]
+    assert not verify(out, footage=True).wrong
+    segpipe("run", clip, "-o", tmp_path / "fresh", *flags)
+    assert snapshot(out) == snapshot(tmp_path / "fresh")
+    assert "nothing new" in segpipe("run", clip, "-o", out, *flags)[1]
+
+
+class Failing:
+    """A container on a disk that can't be read behind the first packets."""
+
+    def __init__(self, path: Path, packets: int, max_pixels: int) -> None:
+        self.container, self.packets = open_container(path, max_pixels), packets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.container, name)
+
+    def __enter__(self) -> Failing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+
+    def demux(self, stream: av.VideoStream) -> Iterator[av.Packet[Any]]:
+        yield from itertools.islice(self.container.demux(stream), self.packets)
+        raise av.error.OSError(errno.EIO, "Input/output error")
+
+
+def test_a_read_error_in_the_middle_of_an_index_is_of_a_moment(
+    tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, out = make_video(tmp_path / "clip.mp4", options={"bf": "0"}), tmp_path / "out"
+    flags = (*FAKE, "--set", "store.frames_per_shard=10", "--set", "read.isolate=false")  # so that the patch below reaches it
+
+    def run(packets: int) -> int:
+        packets_._index.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(packets_, "open_container", lambda path, most: Failing(path, packets, most))
+            return segpipe("run", clip, "-o", out, *flags)[0]
+
+    assert run(25) == 6
+    (failed,) = [r for r in snapshot(out)["frames"] if r["status"] == "error"]
+    assert (failed["error"], failed["error_class"]) == ("reading stopped after 25 frames (Input/output error)", "transient")
+    assert not verify(out).wrong
+    kept = sorted((out / "masks").iterdir())[:2]
+    before = [p.stat().st_mtime_ns for p in kept]
+    assert segpipe("run", clip, "-o", out, *flags)[0] == 0
+    assert not verify(out, footage=True).wrong
+    segpipe("run", clip, "-o", tmp_path / "fresh", *flags)
+    assert snapshot(out) == snapshot(tmp_path / "fresh")
+    assert [p.stat().st_mtime_ns for p in kept] == before
+    for table in ("frames", "masks", "class_stats"):  # so that the index is needed once more
+        sorted((out / table).iterdir())[0].unlink()
+    run(25)
+    assert len(snapshot(out)["frames"]) == 30  # what lies behind the error isn't thrown away
+    segpipe("run", clip, "-o", out, *flags)
+    assert snapshot(out) == snapshot(tmp_path / "fresh")
+    assert not verify(out, footage=True).wrong

@@ -25,7 +25,8 @@ class PacketIndex:
 
     `pts` int64 [N] in units of `time_base` seconds: the position in it is the `frame_index`. Packets that an edit list
     hides, and those before the first key frame, are not in it: no player shows them. `key_pts` and `key_dts` int64 [K]
-    are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks.
+    are the key packets, hidden ones too, sorted by time: decoding can begin there. `missing` says what the file lacks, `transient`
+    that it may be there at another time.
     `untimed`: the container (AVI) stores no presentation times, the places in the file stand for them; `by_order`: its pictures
     may come in another order than their packets, so they are counted instead of recognised. `parts` are the offsets that were added
     to the times of each part of a file whose times begin anew in its middle, as when two recordings were put one behind the other.
@@ -42,6 +43,7 @@ class PacketIndex:
     untimed: bool
     by_order: bool
     parts: tuple[int, ...] = (0,)
+    transient: bool = False
 
     @property
     def from_start(self) -> bool:
@@ -72,7 +74,10 @@ def packet_index(path: Path, max_pixels: int = MAX_PIXELS) -> PacketIndex:
         raise SourceError("isn't a regular file")
     if status.st_size == 0:
         raise SourceError("the file is empty")
-    return _index(path, status.st_size, status.st_mtime_ns, max_pixels)
+    found = _index(path, status.st_size, status.st_mtime_ns, max_pixels)
+    if found.transient:  # the next one to ask may see more
+        _index.cache_clear()
+    return found
 
 
 @functools.lru_cache(maxsize=64)
@@ -91,30 +96,19 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
     if stream.codec_context is None:
         raise SourceError("is coded in a way that no decoder here knows")
     decoding.check(stream.codec_context.width, stream.codec_context.height)
-    shown, keys = [], []
-    stopped, avi = "", container.format.name == "avi"
-    clock = Unwrapped(stream.time_base or Fraction(1, 1000))
-    try:
-        for packet in container.demux(stream):
-            alive()
-            pts = packet_time(packet, avi)
-            if pts is None or packet.size == 0:
-                continue
-            offset = clock.offset(packet.dts if packet.dts is not None else pts)
-            if packet.is_keyframe:
-                keys.append((pts + offset, (packet.dts if packet.dts is not None else pts) + offset))
-            if not packet.is_discard:
-                shown.append(pts + offset)
-    except av.error.FFmpegError as error:
-        stopped = f"reading stopped after {len(shown)} frames ({_plain(error)})"
+    avi = container.format.name == "avi"
+    found = _demuxed(container, stream, avi)
+    shown, keys, missing = found.shown, found.keys, found.stopped
     if not shown or not keys:
-        raise SourceError(stopped or f"holds no {'frames' if not shown else 'key frame, so nothing can be decoded'}")
+        said = f"holds no {'frames' if not shown else 'key frame, so nothing can be decoded'}"
+        raise SourceError(missing or said, found.transient)
     key_array = np.array(sorted(keys), np.int64)
     pts_array = np.sort(np.array(shown, np.int64))
     by_order = avi and len(keys) < len(shown)
     if by_order:
         limit(stream, decoding)
-        pts_array, key_array, stopped = _count_pictures(container, stream, pts_array)
+        pts_array, key_array, said = _count_pictures(container, stream, pts_array)
+        missing = missing or said
     pts_array = pts_array[pts_array >= key_array[0, 0]]
     if not len(pts_array):
         raise SourceError("holds no frame that can be decoded: all come before the first key frame")
@@ -127,11 +121,44 @@ def _read(container: av.container.InputContainer, size_bytes: int, decoding: Dec
         key_dts=key_array[:, 1],
         start_s=start / av.time_base if start is not None else 0.0,
         creation_time=container.metadata.get("creation_time"),
-        missing=stopped or _cut_off(stream, size_bytes),
+        missing=missing or _cut_off(stream, size_bytes),
         untimed=avi,
         by_order=by_order,
-        parts=tuple(clock.offsets),
+        parts=found.parts,
+        transient=found.transient,
     )
+
+
+@dataclass(frozen=True)
+class _Demuxed:
+    """Times of the packets that are shown, PTS and DTS of key packets, the offsets of the file's parts, and why reading stopped."""
+
+    shown: list[int]
+    keys: list[tuple[int, int]]
+    parts: tuple[int, ...]
+    stopped: str = ""
+    transient: bool = False
+
+
+def _demuxed(container: av.container.InputContainer, stream: av.VideoStream, untimed: bool) -> _Demuxed:
+    shown: list[int] = []
+    keys: list[tuple[int, int]] = []
+    stopped, transient = "", False
+    clock = Unwrapped(stream.time_base or Fraction(1, 1000))
+    try:
+        for packet in container.demux(stream):
+            alive()
+            pts = packet_time(packet, untimed)
+            if pts is None or packet.size == 0:
+                continue
+            offset = clock.offset(packet.dts if packet.dts is not None else pts)
+            if packet.is_keyframe:
+                keys.append((pts + offset, (packet.dts if packet.dts is not None else pts) + offset))
+            if not packet.is_discard:
+                shown.append(pts + offset)
+    except av.error.FFmpegError as error:
+        stopped, transient = f"reading stopped after {len(shown)} frames ({_plain(error)})", is_transient(error)
+    return _Demuxed(shown, keys, tuple(clock.offsets), stopped, transient)
 
 
 def _count_pictures(

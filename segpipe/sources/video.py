@@ -57,7 +57,7 @@ class VideoFile:
         shards = [self._shard(wanted, a, b) for a, b in itertools.pairwise(cuts)]
         shards = [s for s in shards if s.frame_count]
         if self.index.missing:
-            shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off"))
+            shards.append(unreadable_shard(self.info, self.path, self.index.missing, "cut-off", self.index.transient))
         if not shards:  # as when an edit list hides the only key frame: a video without a row would be missing for ever
             said = f"the sampling wants none of its {len(self.index.pts)} frames; sample it by time, or leave it out"
             return [unreadable_shard(self.info, self.path, said, "unwanted")]

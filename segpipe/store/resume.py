@@ -6,11 +6,12 @@ import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
+from segpipe import stopping
 from segpipe.frames import FileStamp, Shard, SourceInfo
 from segpipe.sources import LocatorOf
 from segpipe.sources.images import image_shards
 from segpipe.store.records import ShardRecord
-from segpipe.store.relocate import relocate
+from segpipe.store.relocate import relocate, restate
 from segpipe.store.writer import Store
 from segpipe.text import printable_text
 
@@ -43,6 +44,7 @@ class Known:
         for source_id, records in self.records.items():
             locator = locate(source_id)
             for i, record in enumerate(records):
+                stopping.check()
                 changed = relocate(store, record, locator)
                 if changed is not None:
                     records[i] = changed
@@ -55,7 +57,8 @@ class Known:
         records = self.records[source.source_id]
         if any(r.chosen for r in records):
             return None
-        whole = records and len(records) == records[0].siblings and not any(r.failed for r in records)
+        whole = records and all(r.siblings == len(records) for r in records) and not any(r.failed for r in records)
+        whole = whole and len({r.expected for r in records}) == 1
         whole = whole and not any(_changed(r.files[0], now) for r in records)
         return [r.shard() for r in records] if whole else None
 
@@ -72,13 +75,14 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
     todo: list[Shard] = []
     done = failed = 0
     for source_id, shards in wanted.items():
+        stopping.check()
         records = known.records[source_id]
         if shards[0].source.kind == "video":
-            kept = _keep_video(store, records, shards, retry_failed)
+            kept, away = _keep_video(store, records, shards, retry_failed)
             have = {r.name for r in kept}
             tries = {r.name: r.attempt + 1 for r in records if r.failed and not _changed(r.files[0], shards[0].files[0])}
             missing = [replace(s, attempt=tries.get(s.name, 0)) for s in shards if s.name not in have]
-            todo += [] if _unreachable(shards, kept) else missing
+            todo += [] if away else missing
             done += sum(r.frames for r in kept)
             failed += sum(r.failed for r in kept)
         else:
@@ -91,28 +95,37 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
     return Pending(tuple(todo), done, failed)
 
 
-def _keep_video(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> list[ShardRecord]:
-    """A video's shards that stay. All go when the file changed. One that is to be tried again stays on the disk until its new rows
-    are committed: the footage may be away by then."""
-    now, names, wanted = shards[0].files[0], {s.name for s in shards}, {(s.name, s.chosen) for s in shards}
-    kept = []
+def _keep_video(
+    store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool
+) -> tuple[list[ShardRecord], bool]:
+    """A video's shards that stay, and whether the video is away, so that all do. All go when the file changed. One that is to be
+    tried again stays on the disk until its new rows are committed: the footage may be away by then."""
+    now, planned = shards[0].files[0], {s.name: s for s in shards}
+    same = [r for r in records if not _changed(r.files[0], now)]
     for record in records:
-        replanned = (record.name, record.chosen) not in wanted and not _unreachable(shards, [record])
-        again = (retry_failed and record.failed) or (record.transient and record.attempt + 1 < MOST_ATTEMPTS)
-        if _changed(record.files[0], now) or replanned:
+        if record not in same:
             store.discard(record.name)
-        elif not (again and record.name in names):
-            kept.append(record)
-    return kept
+    if _away(shards, same):
+        return same, True
+    kept = []
+    for record in same:
+        plan = planned.get(record.name)
+        again = (retry_failed and record.failed) or (record.transient and record.attempt + 1 < MOST_ATTEMPTS)
+        if plan is None or plan.chosen != record.chosen:
+            store.discard(record.name)
+        elif not again:
+            kept.append(restate(store, record, plan))
+    return kept, False
 
 
-def _unreachable(shards: list[Shard], kept: list[ShardRecord]) -> bool:
-    """A video that can't be opened now, but could when its shards were written, and hasn't changed: a drive or a network that is
-    away for a moment must not cost what was done."""
-    away = all(s.unreadable for s in shards) and any(r.frames > r.failed for r in kept)
-    if away:
-        log.warning("%s: can't be opened now (%s); its rows stay", shards[0].source.uri, shards[0].unreadable)
-    return away
+def _away(shards: list[Shard], records: list[ShardRecord]) -> bool:
+    """A video that can't be opened now, or not be read as far as it was, and hasn't changed since its shards were written: a drive
+    or a network that is away for a moment must not cost what was done."""
+    lost = [s for s in shards if s.unreadable and (s.transient or len(shards) == 1)]
+    farther = max((r.stop for r in records if r.frames > r.failed), default=0) > max(s.stop for s in shards)
+    if lost and farther:
+        log.warning("%s: can't be opened now (%s); its rows stay", lost[0].source.uri, lost[0].unreadable)
+    return bool(lost) and farther
 
 
 def _keep_images(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> dict[str, bool]:

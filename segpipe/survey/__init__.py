@@ -76,6 +76,8 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
         return old
     try:
         facts = _survey(path, images, job, files, old)
+        if facts.partial:
+            return replace(facts, drive_id=info.source_id) if old is None else replace(old, key="")
         return replace(facts, key=key, drive_id=info.source_id)
     except ReaderFailed:
         raise

@@ -48,7 +48,7 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
     return SourceFacts(
         video.info, "", index.start_s, duration_s, start_us, clock, offset_s, clocks, chosen.track, ego,
         notes=(*clock_notes(clock, clocks), *chosen.notes, *((note,) if note else ())), order=job.track.order,
-        max_gap_s=job.track.max_gap_s, refused=chosen.refused,
+        max_gap_s=job.track.max_gap_s, refused=chosen.refused, partial=index.transient,
     )  # fmt: skip
 
 

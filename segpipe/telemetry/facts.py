@@ -45,7 +45,8 @@ class SourceFacts:
     position across gaps of more than `max_gap_s`; `refused` says that tracks disagreed, so that none may be believed.
     `ego` bool [H, W] are the pixels of the vehicle itself. `gap_before_s` is the time between the end of the clip before and
     this one's start; negative where they overlap. `notes` are warnings for people. `key` tells what the facts were found
-    from: another key, other facts.
+    from: another key, other facts. `partial` ones are of a file that couldn't be read to its end for the moment: they are not
+    kept in the dataset as such, but have no key there, so that they are found again.
     """
 
     info: SourceInfo
@@ -66,6 +67,7 @@ class SourceFacts:
     order: tuple[str, ...] = ()
     max_gap_s: float = 10.0
     refused: bool = False
+    partial: bool = False
 
     def digest(self) -> str:
         """Short digest of what decides the times and positions of the rows."""
