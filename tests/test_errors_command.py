@@ -37,7 +37,7 @@ def out(tmp_path: Path, segpipe: Call) -> Path:
 def test_failures_stand_by_file_and_reason(out: Path, segpipe: Call) -> None:
     code, text, _ = segpipe("errors", out)
     assert code == 0
-    assert "1 × source, 1 attempts: can't be read as a video" in text
+    assert "1 × source, tried once: can't be read as a video" in text
     assert "permanent: mend or remove the file; --retry-failed tries it again" in text
     assert "\x1b" not in text
     assert "c\\x1b[31m.png" in text
@@ -67,17 +67,17 @@ def test_frames_in_a_row_are_one_line(out: Path, segpipe: Call) -> None:
             rewrite(path, put(column, i, value))
     with_record(path, failed=3, attempt=2)
     code, text, _ = segpipe("errors", out)
-    assert (code, "3 × frame (1 to 4), 3 attempts: the decoder gave nothing" in text) == (0, True)
+    assert (code, "3 × frame (1 to 4), tried 3 times: the decoder gave nothing" in text) == (0, True)
 
 
 def test_a_stream_that_was_away_is_a_failure(tmp_path: Path, segpipe: Call) -> None:
     gaps = [(10, 20, "lost", "connection refused"), (30, 40, "lost", "connection refused"), (50, 90, "not running", "")]
     stream = stream_dataset(tmp_path / "s", [(0, 100)], gaps)
     _, text, _ = segpipe("errors", stream)
-    assert "2 × gap (10.00 s to 40.00 s), 3 attempts: lost: connection refused" in text
+    assert "2 × gap (10.00 s to 40.00 s), tried 3 times: lost: connection refused" in text
     assert "this time can't be recorded again" in text
     assert "not running" not in text
-    assert "1 × frame (0), 1 attempts: the decoder gave <b>nothing</b>" in text
+    assert "1 × frame (0), tried once: the decoder gave <b>nothing</b>" in text
     assert text.splitlines()[-1] == "3 failures"
 
 

@@ -153,7 +153,8 @@ def errors(args: Namespace) -> int:
         for uri, group in groupby(found, key=lambda f: f.uri):
             print(one_line_text(uri))
             for f in group:
-                print(one_line_text(f"  {f.count} × {f.what}{_where(f)}, {f.attempts} attempts: {f.reason}"))
+                tries = "once" if f.attempts == 1 else f"{f.attempts} times"
+                print(one_line_text(f"  {f.count} × {f.what}{_where(f)}, tried {tries}: {f.reason}"))
                 print(one_line_text(f"    {f.error_class}: {f.todo}"))
         print(f"{sum(f.count for f in found)} failures" if found else "nothing failed")
     return EXIT_OK

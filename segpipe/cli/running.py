@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     output = as_shown(job.output)
     print(f"dataset: {output}")
     if report.failed:
-        print(f"failed frames: segpipe query {output} \"SELECT uri, error FROM frames WHERE status = 'error'\"")
+        print(f"what failed, and what to do: segpipe errors {output}")
     if report.broken:
         return SegpipeError.exit_code
     if report.stopped:

@@ -88,7 +88,7 @@ def read_image(path: Path, decoding: Decoding = PLAIN) -> UInt8:
     except SourceError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow and OpenCV raise nearly anything
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
         raise SourceError(f"can't be read as an image ({said[:200]})", is_transient(error)) from None
 
 
