@@ -58,7 +58,7 @@ def run_shard(shard: Shard, job: Job, worker: SegmentationWorker, store: Store, 
     half = worker.max_memory // 2 if worker.max_memory else None
     groups = in_batches(reader.frames(), lambda: worker.batch_size)
     ahead = read_ahead(groups, worker.lanes, half, bytes_of_group, reader.cancel)
-    with store.writer(shard, source.digest) as writer, contextlib.closing(ahead) as packets:
+    with store.writer(shard, source.digest, source.ego) as writer, contextlib.closing(ahead) as packets:
         tally = Tally(shard, writer, Judge(job.quality, shard.source.kind == "video"), len(worker.segmenter.spec.classes))
         for results in side_by_side(
             lambda p: segment(p, worker, infer, source.regions), packets, worker.lanes, worker.enter_lane, half, bytes_of_group
@@ -116,15 +116,19 @@ class Tally:
 
 @dataclass(frozen=True)
 class KnownSource:
-    """What a shard needs to know of its source: where its frames are, which pixels count, and the digest of the facts behind."""
+    """What a shard needs to know of its source: where its frames are, which pixels count, and the digests of the facts and of the
+    ego mask behind."""
 
     locator: Locator
     regions: Regions
     digest: str
+    ego: str = ""
 
 
 def known_of(shard: Shard, job: Job, store: Store) -> KnownSource:
     """What the dataset's table `sources` and the job say of a shard's source."""
     facts = read_facts(store.root, shard.source.source_id)
     regions = Regions(job.regions, job.ignore_regions, facts.ego if facts is not None else None)
-    return KnownSource(Locator(facts), regions, facts.digest() if facts is not None else "")
+    if facts is None:
+        return KnownSource(Locator(None), regions, "")
+    return KnownSource(Locator(facts), regions, facts.digest(), facts.ego_digest())

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import errno
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from segpipe import open_dataset
+from segpipe.sample.drive import DriveSettings, render_frame
+from segpipe.sample.world import build
 from segpipe.sources import packets as packets_
 from segpipe.sources.container import open_container
 from segpipe.store.resume import MOST_ATTEMPTS
+from segpipe.survey import images, videos
 from segpipe.verify import verify
-from tests.driving import eastwards, write_gpx
+from tests.driving import eastwards, with_vehicle, write_gpx
 from tests.footage import make_video
+from tests.test_ego_and_quality import write_video
 from tests.test_run import FAKE, snapshot
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -128,3 +135,54 @@ def test_a_read_error_in_the_middle_of_an_index_is_of_a_moment(
     segpipe("run", clip, "-o", out, *flags)
     assert snapshot(out) == snapshot(tmp_path / "fresh")
     assert not verify(out, footage=True).wrong
+
+
+@pytest.fixture(scope="module")
+def bonnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip and a folder of photos, with the vehicle itself in sight."""
+    folder, settings = tmp_path_factory.mktemp("bonnet"), DriveSettings(width=640, height=360)
+    things = build(settings.seed)
+    frames, _ = with_vehicle([render_frame(settings, things, t)[0] for t in np.linspace(0, 9, 24)])
+    write_video(folder / "clip.mp4", frames)
+    (folder / "photos").mkdir()
+    for i, rgb in enumerate(frames):
+        Image.fromarray(rgb).save(folder / "photos" / f"{i:02}.jpg", quality=90)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "photos"])
+def test_rows_without_the_ego_mask_are_done_again_with_it(
+    name: str, bonnet: Path, tmp_path: Path, segpipe: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first survey failed for a moment, so that the frames were segmented without knowing of the vehicle."""
+    out, flags = tmp_path / "out", (*FAKE, "--set", "ego_mask=auto", "--set", "store.frames_per_shard=9")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(videos, "find_ego_mask", fail)
+        patch.setattr(images, "find_ego_mask", fail)
+        assert segpipe("run", bonnet / name, "-o", out, *flags, "--set", "read.isolate=false")[0] == 0
+    rows = {r["valid_pixels"] for r in snapshot(out)["frames"]}
+    assert rows == {640 * 360}
+    assert segpipe("run", bonnet / name, "-o", out, *flags)[0] == 0
+    assert max(r["valid_pixels"] for r in snapshot(out)["frames"]) < 0.9 * 640 * 360
+    assert not verify(out).wrong
+    segpipe("run", bonnet / name, "-o", tmp_path / "fresh", *flags)
+    assert snapshot(out) == snapshot(tmp_path / "fresh")
+    assert "nothing new" in segpipe("run", bonnet / name, "-o", out, *flags)[1]
+
+
+def test_the_ego_mask_of_a_folders_first_images_stays(bonnet: Path, tmp_path: Path, segpipe: Call) -> None:
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(bonnet / "photos", folder, ignore=lambda _, names: [n for n in names if n >= "12"])
+    flags = (*FAKE, "--set", "ego_mask=auto")
+    segpipe("run", folder, "-o", out, *flags)
+    before = {r["frame_id"]: r["valid_pixels"] for r in snapshot(out)["frames"]}
+    shutil.copytree(bonnet / "photos", folder, dirs_exist_ok=True, copy_function=shutil.copy2)
+    assert "12 frames" in segpipe("run", folder, "-o", out, *flags)[1]
+    after = {r["frame_id"]: r["valid_pixels"] for r in snapshot(out)["frames"]}
+    assert {i: after[i] for i in before} == before
+    assert len(set(after.values())) == 1
+    assert not verify(out).wrong

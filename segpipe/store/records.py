@@ -24,6 +24,7 @@ class ShardRecord:
     facts that its times and positions follow from, `places` that of the times and positions themselves. `transient` of the
     failed frames may work at another time (`transient_files` of images); `attempt` counts earlier tries. `expected` is the
     number of wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a stream covers.
+    `ego` is the digest of the ego mask whose pixels the rows don't count, empty where there was none.
     `replaces` names the shard whose rows were taken over: where it is still there, it has to go."""
 
     name: str
@@ -45,6 +46,7 @@ class ShardRecord:
     begin_us: int = 0
     end_us: int = 0
     replaces: str = ""
+    ego: str = ""
 
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
@@ -77,6 +79,7 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
             "begin_us": record.begin_us,
             "end_us": record.end_us,
             "replaces": record.replaces,
+            "ego": record.ego,
         }
     )
 

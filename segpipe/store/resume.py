@@ -34,15 +34,20 @@ class Known:
     """The dataset's shards by source, to plan against."""
 
     def __init__(self, store: Store) -> None:
+        self.stale: set[str] = set()
+        """Names of shards whose rows follow another ego mask than the source has now."""
         self.records: dict[str, list[ShardRecord]] = defaultdict(list)
         for record in store.replaced(store.records()):
             self.records[record.source.source_id].append(record)
 
     def put_right(self, store: Store, locate: LocatorOf) -> int:
-        """Bring the rows of sources whose clock or track has changed up to date; the number of rows in shards that were."""
+        """Bring the rows of sources whose clock or track has changed up to date; the number of rows in shards that were. Shards of
+        which pixels have to be counted by another ego mask are noted as `stale`, to be done again."""
         rows = 0
         for source_id, records in self.records.items():
             locator = locate(source_id)
+            ego = locator.facts.ego_digest() if locator.facts is not None else None
+            self.stale |= {r.name for r in records if ego is not None and r.ego != ego and r.frames > r.failed}
             for i, record in enumerate(records):
                 stopping.check()
                 changed = relocate(store, record, locator)
@@ -55,7 +60,7 @@ class Known:
         """All shards of a video that is whole in the dataset without failures and unchanged on disk: it needn't be read again.
         Where the track decides which frames are wanted, it is planned anew."""
         records = self.records[source.source_id]
-        if any(r.chosen for r in records):
+        if any(r.chosen or r.name in self.stale for r in records):
             return None
         whole = records and all(r.siblings == len(records) for r in records) and not any(r.failed for r in records)
         whole = whole and len({r.expected for r in records}) == 1
@@ -78,7 +83,7 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
         stopping.check()
         records = known.records[source_id]
         if shards[0].source.kind == "video":
-            kept, away = _keep_video(store, records, shards, retry_failed)
+            kept, away = _keep_video(store, known, shards, retry_failed)
             have = {r.name for r in kept}
             tries = {r.name: r.attempt + 1 for r in records if r.failed and not _changed(r.files[0], shards[0].files[0])}
             missing = [replace(s, attempt=tries.get(s.name, 0)) for s in shards if s.name not in have]
@@ -86,7 +91,7 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
             done += sum(r.frames for r in kept)
             failed += sum(r.failed for r in kept)
         else:
-            names = _keep_images(store, records, shards, retry_failed)
+            names = _keep_images(store, known, shards, retry_failed)
             files = [f for s in shards for f in s.files]
             new = tuple(f for f in files if printable_text(f.name) not in names)
             todo += _new_images(records, shards[0].source, new, store.settings.frames_per_shard)
@@ -95,12 +100,10 @@ def reconcile(store: Store, known: Known, planned: list[Shard], retry_failed: bo
     return Pending(tuple(todo), done, failed)
 
 
-def _keep_video(
-    store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool
-) -> tuple[list[ShardRecord], bool]:
+def _keep_video(store: Store, known: Known, shards: list[Shard], retry_failed: bool) -> tuple[list[ShardRecord], bool]:
     """A video's shards that stay, and whether the video is away, so that all do. All go when the file changed. One that is to be
     tried again stays on the disk until its new rows are committed: the footage may be away by then."""
-    now, planned = shards[0].files[0], {s.name: s for s in shards}
+    records, now, planned = known.records[shards[0].source.source_id], shards[0].files[0], {s.name: s for s in shards}
     same = [r for r in records if not _changed(r.files[0], now)]
     for record in records:
         if record not in same:
@@ -111,7 +114,7 @@ def _keep_video(
     for record in same:
         plan = planned.get(record.name)
         again = (retry_failed and record.failed) or (record.transient and record.attempt + 1 < MOST_ATTEMPTS)
-        if plan is None or plan.chosen != record.chosen:
+        if plan is None or plan.chosen != record.chosen or record.name in known.stale:
             store.discard(record.name)
         elif not again:
             kept.append(restate(store, record, plan))
@@ -128,13 +131,14 @@ def _away(shards: list[Shard], records: list[ShardRecord]) -> bool:
     return bool(lost) and farther
 
 
-def _keep_images(store: Store, records: list[ShardRecord], shards: list[Shard], retry_failed: bool) -> dict[str, bool]:
+def _keep_images(store: Store, known: Known, shards: list[Shard], retry_failed: bool) -> dict[str, bool]:
     """Names of the folder's images that stay in the dataset, each with whether it had failed."""
     now = {printable_text(f.name): f for s in shards for f in s.files}
     kept: dict[str, bool] = {}
-    for record in records:
+    for record in known.records[shards[0].source.source_id]:
         failed = set(record.failed_files)
         again = failed if retry_failed else set(record.transient_files if record.attempt + 1 < MOST_ATTEMPTS else ())
+        again = again | {n for n, f in now.items() if f.size_bytes >= 0} if record.name in known.stale else again
         stay = [f.name for f in record.files if f.name not in now or not (_changed(f, now[f.name]) or f.name in again)]
         if len(stay) < len(record.files):
             store.keep_only(record, stay)

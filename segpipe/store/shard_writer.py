@@ -35,8 +35,8 @@ NO_VERDICT = Verdict(None, True)
 class ShardWriter:
     """Writes one shard's three files aside and renames them, `frames` last."""
 
-    def __init__(self, store: Store, shard: Shard, facts: str = "") -> None:
-        self.store, self.shard, self.facts = store, shard, facts
+    def __init__(self, store: Store, shard: Shard, facts: str = "", ego: str = "") -> None:
+        self.store, self.shard, self.facts, self.ego = store, shard, facts, ego
         self.bounds, self.copied = Bounds(), False
         self.buffer = RowBuffer(store.classes)
         self.frames = self.failed = self.transient = 0
@@ -113,6 +113,7 @@ class ShardWriter:
             self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
             facts=self.facts, places=self.buffer.places.text() if not self.copied else "", transient=self.transient,
             transient_files=tuple(self.transient_files), begin_us=self.begin_us, end_us=self.end_us, replaces=self.replaces,
+            ego=self.ego,
         )  # fmt: skip
         metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
         self._writers["frames"].add_key_value_metadata(metadata)

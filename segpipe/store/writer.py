@@ -102,7 +102,7 @@ class Store:
         shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files, attempt=record.attempt)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
         failed, transient = ([n for n in f if n in set(names)] for f in (record.failed_files, record.transient_files))
-        writer = ShardWriter(self, shard)
+        writer = ShardWriter(self, shard, ego=record.ego)
         with writer:
             for table in TABLES:
                 rows = pq.read_table(readable(self.path(table, record.name)), partitioning=None)
@@ -121,10 +121,10 @@ class Store:
                 del by_name[old.name]
         return list(by_name.values())
 
-    def writer(self, shard: Shard, facts: str = "") -> ShardWriter:
+    def writer(self, shard: Shard, facts: str = "", ego: str = "") -> ShardWriter:
         """A writer that commits on leaving its `with` block without an error, and leaves nothing otherwise. `facts` is the digest
-        of the source's facts."""
-        return ShardWriter(self, shard, facts)
+        of the source's facts, `ego` that of its ego mask."""
+        return ShardWriter(self, shard, facts, ego)
 
 
 def _foreign(root: AnyPath) -> bool:

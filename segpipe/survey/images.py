@@ -31,8 +31,10 @@ def survey_folder(
     """The facts of a folder: of the images of this job, and of those that the dataset has of it already (`old`).
 
     The track is chosen for all of them together, so that a job that names some of a folder's images doesn't change what is
-    known of the others. The ego mask of the first run stays: later images must not be counted by another measure.
+    known of the others. The ego mask of the first run stays: later images must not be counted by another measure. A run whose
+    survey failed found out nothing of any image, and is none.
     """
+    old = old if old is not None and old.photos else None
     clocks, photos = _read(images, job)
     kept = tuple(p for p in (old.photos if old is not None else ()) if p.name not in photos)
     earlier = tuple(c for c in (old.clocks if old is not None else ()) if c.file not in photos)

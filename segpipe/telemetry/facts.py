@@ -69,6 +69,12 @@ class SourceFacts:
     refused: bool = False
     partial: bool = False
 
+    def ego_digest(self) -> str:
+        """Short digest of the ego mask, empty where there is none: rows with another one count other pixels."""
+        if self.ego is None:
+            return ""
+        return hashlib.blake2b(repr(self.ego.shape).encode() + np.packbits(self.ego).tobytes(), digest_size=8).hexdigest()
+
     def digest(self) -> str:
         """Short digest of what decides the times and positions of the rows."""
         said = (self.start_us, self.start_source, self.media_start_s, self.photos, self.order, self.max_gap_s, self.refused)
