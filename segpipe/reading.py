@@ -124,7 +124,7 @@ class ShardReader:
             return []
         self._hangs += lost.hung
         self._given_up = max(1, 2 * self._given_up)
-        refs = isolation.call(request_refs, self.request, timeout_s=self.settings.timeout_s)
+        refs = isolation.call(request_refs, self.request, timeout_s=self.settings.timeout_s, cancelled=self._cancelled.is_set)
         left = refs[self.done :]
         if self._hangs < 2:
             together = [pair for pair in left if pair[1] == left[0][1]]
@@ -161,7 +161,9 @@ def plan_in_child(settings: ReadSettings) -> Callable[[Path, Sampling, int, Loca
 
     def shards(path: Path, sampling: Sampling, size: int, locator: Locator = NOWHERE, decoding: Decoding = PLAIN) -> list[Shard]:
         try:
-            found = isolation.call(shards_of_video, path, sampling, size, locator, decoding, timeout_s=settings.timeout_s)
+            found = isolation.call_unless_stopped(
+                shards_of_video, path, sampling, size, locator, decoding, timeout_s=settings.timeout_s
+            )
         except isolation.ChildLost as lost:
             return [unreadable_shard(source_info(path, "video"), path, str(lost), transient=True)]
         return list(found)

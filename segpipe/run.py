@@ -76,6 +76,7 @@ def opened(job: Job, worker: SegmentationWorker | None = None) -> Iterator[tuple
     root = output_folder(job)
     reach(root)
     worker = worker or load_worker(job.model, job.worker)
+    stopping.check()
     worker.shrunk_from = 0  # a run says what happened in it
     spec = worker.segmenter.spec
     store, manifest = Store(root, job.store, spec.classes), make_manifest(job, spec, worker.precision)

@@ -14,10 +14,11 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from segpipe import stopping
 from segpipe.isolation.child import Cancelled, Child, ChildLost
 from segpipe.isolation.messages import END, ERROR, ITEM, Pulse
 
-__all__ = ["POSSIBLE", "Cancelled", "ChildLost", "alive", "call", "end_all", "stream"]
+__all__ = ["POSSIBLE", "Cancelled", "ChildLost", "alive", "call", "call_unless_stopped", "end_all", "stream"]
 
 POSSIBLE = os.name == "posix"
 _START_S = 60.0
@@ -62,10 +63,22 @@ def stream(
         _give_back(child) if clean else child.end()
 
 
-def call(function: Callable[..., Any], *arguments: Any, timeout_s: float = 30.0) -> Any:
+def call(
+    function: Callable[..., Any], *arguments: Any, timeout_s: float = 30.0, cancelled: Callable[[], bool] = lambda: False
+) -> Any:
     """`function(*arguments)` in a child process. Raises as `stream`."""
-    (result,) = stream(_once, function, arguments, timeout_s=timeout_s)  # to the end: a child that is cut off isn't kept
+    # To the end: a child that is cut off isn't kept.
+    (result,) = stream(_once, function, arguments, timeout_s=timeout_s, cancelled=cancelled)
     return result
+
+
+def call_unless_stopped(function: Callable[..., Any], *arguments: Any, timeout_s: float = 30.0) -> Any:
+    """The same, and it raises Stopped soon after the run was asked to end."""
+    try:
+        return call(function, *arguments, timeout_s=timeout_s, cancelled=stopping.STOP.is_set)
+    except Cancelled:
+        stopping.check()
+        raise
 
 
 def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[Any]:

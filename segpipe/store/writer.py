@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from segpipe import stopping
 from segpipe.config import StoreSettings
 from segpipe.errors import DatasetError
 from segpipe.frames import Shard
@@ -79,8 +80,13 @@ class Store:
             remove(path)
 
     def records(self) -> list[ShardRecord]:
-        """The committed shards, by name."""
-        return each(read_record, listed(self.root / "frames", ".parquet"))
+        """The committed shards, by name. Raises Stopped where the run is asked to end meanwhile."""
+
+        def record(path: AnyPath) -> ShardRecord:
+            stopping.check()
+            return read_record(path)
+
+        return each(record, listed(self.root / "frames", ".parquet"))
 
     def discard(self, shard_name: str) -> None:
         """Take a shard out, its `frames` first: what is left over is unfinished and removed by the next run."""

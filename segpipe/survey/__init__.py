@@ -10,7 +10,7 @@ from pathlib import Path
 
 from segpipe import isolation, stopping
 from segpipe.config import Job
-from segpipe.errors import ConfigError, ReaderFailed, SegpipeError, one_line
+from segpipe.errors import ConfigError, ReaderFailed, SegpipeError, Stopped, one_line
 from segpipe.frames import FileStamp, SourceInfo
 from segpipe.regions import Regions
 from segpipe.sources import Footage
@@ -50,6 +50,7 @@ def survey(job: Job, footage: Footage, root: AnyPath) -> Survey:
             known[info.source_id] = facts
     everything = with_drives(list((known | found).values()), job.time.drive_gap_s)
     for facts in everything:
+        stopping.check()
         if _differs(facts, known.get(facts.info.source_id)):
             write_facts(root, facts)
     return {f.info.source_id: f for f in everything if f.info.source_id in found}
@@ -79,7 +80,7 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
         if facts.partial:
             return replace(facts, drive_id=info.source_id) if old is None else replace(old, key="")
         return replace(facts, key=key, drive_id=info.source_id)
-    except ReaderFailed:
+    except (ReaderFailed, Stopped):
         raise
     except Exception as error:
         log.debug("%s: the survey failed", info.uri, exc_info=True)
@@ -92,7 +93,7 @@ def _survey(path: Path, images: tuple[Path, ...] | None, job: Job, files: TrackF
     """In a child process where the job has it so: it reads what strangers wrote."""
     work = (survey_video, path, job, files, old) if images is None else (survey_folder, path, images, job, files, old)
     if job.read.isolate and isolation.POSSIBLE:
-        found: SourceFacts = isolation.call(*work, timeout_s=job.read.timeout_s)
+        found: SourceFacts = isolation.call_unless_stopped(*work, timeout_s=job.read.timeout_s)
         return found
     return work[0](*work[1:])  # type: ignore[operator]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segpipe import stopping
 from segpipe.errors import ConfigError, SegpipeError, one_line
 from segpipe.telemetry.clean import GEOD, clean
 from segpipe.telemetry.interpolate import Positions, merged, positions
@@ -95,6 +96,7 @@ def choose_track(
 def check_files(settings: TrackSettings, timezone: str | None) -> None:
     """Read the files that the settings name. Raises SourceError or ConfigError for one that can't be used at all."""
     for name in settings.files:
+        stopping.check()
         path = _named(name)
         _read(path, _stamp(path), settings.model_dump_json(), timezone)
 

@@ -6,6 +6,7 @@ Only in a child process that reads: the process of the run itself must never tou
 import os
 import signal
 import sys
+import time
 
 if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
     import numpy as np
@@ -38,4 +39,17 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
             pass
         return rgb
 
+    # Slow files: so many seconds for each image's EXIF, and for each packet of a video.
+    import segpipe.sources.packets as packets
+    import segpipe.telemetry.exif as exif
+
+    def slowed(function, variable):  # type: ignore[no-untyped-def]
+        def slow(*arguments):  # type: ignore[no-untyped-def]
+            time.sleep(float(os.environ[variable]))
+            return function(*arguments)
+
+        return slow if variable in os.environ else function
+
+    exif.read_exif = slowed(exif.read_exif, "SABOTAGE_EXIF_S")
+    packets.packet_time = slowed(packets.packet_time, "SABOTAGE_PACKET_S")
     images.read_image, video.upright_rgb = sabotaged_image, sabotaged_picture
