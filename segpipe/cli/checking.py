@@ -63,7 +63,9 @@ def verify(args: Namespace) -> int:
     repaired = repair(dataset, args.sample, args.footage) if args.repair else None
     report = repaired.report if repaired is not None else check(dataset, args.sample, args.footage)
     if args.json:
-        content = _as_json(report) | ({} if repaired is None else {"removed": [*repaired.shards, *repaired.files]})
+        content = _as_json(report) | (
+            {} if repaired is None else {"removed": [*repaired.shards, *repaired.files], "away": [*repaired.away]}
+        )
         json.dump(content, sys.stdout, indent=1)
         print()
     else:
@@ -85,11 +87,15 @@ def _repaired(repaired: Repaired | None) -> list[str]:
     if repaired is None:
         return []
     removed = [*(f"shard {s}" for s in repaired.shards), *repaired.files]
-    if not removed:
+    if not removed and not repaired.away:
         return ["nothing to repair"]
     lines = [f"removed {what}" for what in removed]
     if repaired.lost_for_good:
         lines.append(f"note: {len(repaired.lost_for_good)} of them were of live streams, which can't be recorded again")
+    again = "isn't on the disk: its rows can't be made again unless it comes back; failed rows stand for them now"
+    lines += [f"note: {path} {again}" for path in repaired.away[:MOST_SHOWN]]
+    if len(repaired.away) > MOST_SHOWN:
+        lines.append(f"note: and {len(repaired.away) - MOST_SHOWN} more; segpipe errors lists all")
     return [*lines, "run segpipe run again to fill what is missing", ""]
 
 
@@ -131,7 +137,9 @@ def _findings(kind: str, findings: list[Finding]) -> list[str]:
 def _todo(wrong: tuple[Finding, ...]) -> str:
     repairable = any(f.repairable for f in wrong)
     return (
-        "segpipe verify --repair takes out what is damaged, then run segpipe run again" if repairable else "run segpipe run again"
+        "segpipe verify --repair takes out what is damaged, then run segpipe run again"
+        if repairable
+        else "run segpipe run again; for what has gone from the disk, segpipe verify --repair"
     )
 
 

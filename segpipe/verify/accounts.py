@@ -71,7 +71,8 @@ def account(evidence: Evidence) -> tuple[list[SourceAccount], list[Finding]]:
         gaps = evidence.gaps.get(source_id, [])
         if known is not None and not shards:
             one = SourceAccount(source_id, known.kind, known.uri, max(1, len(known.photos)), 0, 0, {}, len(gaps))
-            said = f"no row at all: run segpipe run again, or delete sources/{source_id}.parquet where its footage has gone"
+            said = "no row at all: run segpipe run again; where its footage has gone, segpipe verify --repair accounts for it, or "
+            said += f"delete sources/{source_id}.parquet"
             more = [Finding(MISSING, "", "", source_id, said)]
         else:
             one, more = _account(source_id, shards, known, gaps, evidence.doubled)

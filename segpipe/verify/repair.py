@@ -1,4 +1,5 @@
-"""Take out of a dataset what is orphaned, half, left over, wrong or doubled; the next run fills in what is missing."""
+"""Take out of a dataset what is orphaned, half, left over, wrong or doubled; the next run fills in what is missing, and what
+it can't make again is said."""
 
 from __future__ import annotations
 
@@ -13,17 +14,20 @@ from segpipe.store.places import is_local, remove
 from segpipe.store.records import read_record
 from segpipe.store.schema import TABLES
 from segpipe.verify import verify
+from segpipe.verify.away import account_for_away
 from segpipe.verify.findings import LEFTOVER, Finding, VerifyReport
 
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
     """What was taken out: shards by name, those among them that can't be made again (a live stream's), and single files.
-    `report` is the dataset afterwards."""
+    `away` are the paths of footage that has no row and isn't on the disk: failed rows stand for it now. `report` is the dataset
+    afterwards."""
 
     shards: tuple[str, ...]
     files: tuple[str, ...]
     lost_for_good: tuple[str, ...]
+    away: tuple[str, ...]
     report: VerifyReport
 
 
@@ -43,7 +47,8 @@ def repair(dataset: Dataset, sample: int, footage: bool = False) -> Repaired:
         files = sorted({_file(f) for f in found if _alone(f)})
         for name in files:
             remove(dataset.root.joinpath(*name.split("/")))
-        return Repaired(tuple(shards), tuple(files), streams, verify(dataset, sample, footage))
+        away = account_for_away(dataset)
+        return Repaired(tuple(shards), tuple(files), streams, away, verify(dataset, sample, footage))
 
 
 def _file(finding: Finding) -> str:
