@@ -20,8 +20,8 @@ from segpipe.results import FrameResult
 from segpipe.sources.decoding import Decoding
 from segpipe.stages import Clock, bytes_of_group, in_batches, segment
 from segpipe.store import Store
+from segpipe.store.known import locator_of
 from segpipe.store.shard_writer import ShardWriter
-from segpipe.store.sources import read_facts
 from segpipe.telemetry.locate import Locator
 from segpipe.worker import SegmentationWorker
 
@@ -127,8 +127,10 @@ class KnownSource:
 
 def known_of(shard: Shard, job: Job, store: Store) -> KnownSource:
     """What the dataset's table `sources` and the job say of a shard's source."""
-    facts = read_facts(store.root, shard.source.source_id)
+    locator = locator_of(store.root, shard.source.source_id)
+    facts = locator.facts
     regions = Regions(job.regions, job.ignore_regions, facts.ego if facts is not None else None)
     if facts is None:
-        return KnownSource(Locator(None), regions, "")
-    return KnownSource(Locator(facts), regions, facts.digest(), facts.ego_digest())
+        return KnownSource(locator, regions, "")
+    own = locator.only([f.name for f in shard.files]) if shard.source.kind == "images" else locator
+    return KnownSource(own, regions, facts.digest(), facts.ego_digest())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import itertools
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,22 @@ import pytest
 from PIL import Image
 
 from segpipe import open_dataset
+from segpipe.config import make_job
+from segpipe.frames import FileStamp, Position
+from segpipe.pipeline import known_of
 from segpipe.sample.drive import DriveSettings, render_frame
 from segpipe.sample.world import build
 from segpipe.sources import packets as packets_
 from segpipe.sources.container import open_container
+from segpipe.sources.identity import source_info
+from segpipe.sources.images import image_shards
+from segpipe.store import Store
+from segpipe.store import sources as sources_
 from segpipe.store.resume import MOST_ATTEMPTS
+from segpipe.store.sources import write_facts
 from segpipe.survey import images, videos
+from segpipe.telemetry.facts import Photo, SourceFacts
+from segpipe.telemetry.locate import Locator
 from segpipe.verify import verify
 from tests.driving import eastwards, with_vehicle, write_gpx
 from tests.footage import make_video
@@ -186,3 +198,29 @@ def test_the_ego_mask_of_a_folders_first_images_stays(bonnet: Path, tmp_path: Pa
     assert {i: after[i] for i in before} == before
     assert len(set(after.values())) == 1
     assert not verify(out).wrong
+
+
+def test_a_shard_of_a_large_folder_needs_little_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known of ten thousand photos is read once, and a shard is given what concerns its own."""
+    folder = source_info(tmp_path / "photos", "images")
+    photos = tuple(
+        Photo(f"{i:05}.jpg", 1, 1, 10**15 + i * 10**6, "exif", Position(52 + i * 1e-5, 4.0, "exif")) for i in range(10_000)
+    )
+    facts = SourceFacts(folder, "key", photos=photos, order=("exif",))
+    job = make_job({"inputs": [folder.uri], "output": str(tmp_path / "out")})
+    store = Store(tmp_path / "out", job.store, ())
+    write_facts(store.root, facts)
+    read, original = [], sources_.pq.read_table
+    monkeypatch.setattr(sources_.pq, "read_table", lambda *a, **k: read.append(a) or original(*a, **k))
+    files = tuple(FileStamp(p.name, 1, 1) for p in photos)
+    for shard in image_shards(folder, files, 500):
+        known = known_of(shard, job, store)
+        assert len(pickle.dumps(known.locator)) < 100_000
+        paths = [Path(folder.uri, f.name) for f in (*shard.files, FileStamp("new.jpg", 1, 1))]
+        assert pickle.loads(pickle.dumps(known.locator)).of_images(paths) == Locator(facts).of_images(paths)
+        assert known.digest == facts.digest()
+    assert len(read) == 1
+    moved = replace(facts, photos=tuple(replace(p, time_us=5) for p in photos))
+    write_facts(store.root, moved)
+    assert known_of(shard, job, store).locator.of_images(paths[:1]) == Locator(moved).of_images(paths[:1])
+    assert len(read) == 2

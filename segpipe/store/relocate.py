@@ -92,9 +92,8 @@ def _columns(table: pa.Table, record: ShardRecord, locator: Locator) -> list[dic
 
 def _places(table: pa.Table, record: ShardRecord, locator: Locator) -> list[Place | None]:
     if record.source.kind == "images":
-        known = {p.name for p in locator.facts.photos} if locator.facts is not None else set()
         names = [uri.rpartition("/")[2] for uri in table["uri"].to_pylist()]
-        return [place if printable_text(n) in known else None for n, place in zip(names, locator.named(names), strict=True)]
+        return [place if locator.knows(printable_text(n)) else None for n, place in zip(names, locator.named(names), strict=True)]
     pts_s = table["pts_s"].to_numpy(zero_copy_only=False).astype(np.float64)
     known_pts = np.isfinite(pts_s)  # a row for what couldn't be read has no time
     places = iter(locator.of_video(pts_s[known_pts]))

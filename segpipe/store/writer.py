@@ -104,10 +104,11 @@ class Store:
         if not names:
             self.discard(record.name)
             return
-        files = tuple(f for f in record.files if f.name in set(names))
+        stay = set(names)
+        files = tuple(f for f in record.files if f.name in stay)
         shard = Shard(f"{record.source.source_id}-{files_digest(files)}", record.source, len(files), files, attempt=record.attempt)
         ids = pa.array([image_frame_id(record.source.source_id, n) for n in names])
-        failed, transient = ([n for n in f if n in set(names)] for f in (record.failed_files, record.transient_files))
+        failed, transient = ([n for n in f if n in stay] for f in (record.failed_files, record.transient_files))
         writer = ShardWriter(self, shard, ego=record.ego)
         with writer:
             for table in TABLES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,11 @@ class SourceFacts:
 
     def digest(self) -> str:
         """Short digest of what decides the times and positions of the rows."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        """Taken once: each of a folder's shards asks for it, and it goes through all photos."""
         said = (self.start_us, self.start_source, self.media_start_s, self.photos, self.order, self.max_gap_s, self.refused)
         found = hashlib.blake2b(repr(said).encode(), digest_size=8)
         if self.track is not None:

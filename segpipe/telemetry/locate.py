@@ -62,9 +62,26 @@ class Locator:
         """The places of images by their names, as the tables have them."""
         if self.facts is None:
             return [Place()] * len(names)
+        return [self._by_name().get(n, Place()) for n in names]
+
+    def knows(self, name: str) -> bool:
+        """Whether the facts have an image of this name."""
+        return name in self._by_name()
+
+    def only(self, files: Sequence[str]) -> Locator:
+        """What places some images of a folder, by the names of their files, as this one does: of a large folder little enough to be
+        sent to another process. Of them it knows the places alone, and no facts."""
+        if self.facts is None:
+            return self
+        found = Locator(SourceFacts(self.facts.info))
+        names = [printable_text(f) for f in files]
+        found._photos = {n: self._by_name()[n] for n in names if self.knows(n)}
+        return found
+
+    def _by_name(self) -> dict[str, Place]:
         if self._photos is None:
-            self._photos = place_photos(self.facts)
-        return [self._photos.get(n, Place()) for n in names]
+            self._photos = place_photos(self.facts) if self.facts is not None else {}
+        return self._photos
 
 
 NOWHERE = Locator(None)
