@@ -9,7 +9,6 @@ grows with the length of a video would be frames, queues and tables, and those a
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -56,16 +55,36 @@ def loop_clip(clip: Path, out: Path, seconds: float) -> int:
 
 
 def run(clip: Path, seconds: float, model: str, folder: Path) -> Peak:
-    """Run segpipe on a looped clip in a process of its own and read that process's peak."""
+    """Run segpipe on a looped clip in a process of its own; the peaks of that process and of the one that reads for it, summed."""
     video = folder / f"loop-{seconds:.0f}.mp4"
     frames = loop_clip(clip, video, seconds)
     command = [sys.executable, "-m", "segpipe", "run", str(video), "-o", str(folder / f"out-{seconds:.0f}"), "-q"]
     began = time.perf_counter()
     process = subprocess.Popen([*command, "--set", f"model.source={model}"], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"segpipe run failed with status {status}")
-    return Peak(seconds, frames, usage.ru_maxrss / 1024, time.perf_counter() - began)
+    peaks: dict[str, int] = {}
+    while process.poll() is None:
+        for place in Path("/proc").glob("[0-9]*"):
+            if place.name == str(process.pid) or _parent_of(place) == process.pid:
+                peaks[place.name] = max(_peak_kb(place), peaks.get(place.name, 0))
+        time.sleep(0.2)
+    if process.returncode:
+        raise SystemExit(f"segpipe run failed with status {process.returncode}")
+    return Peak(seconds, frames, sum(peaks.values()) / 1024, time.perf_counter() - began)
+
+
+def _parent_of(place: Path) -> int:
+    try:
+        return int((place / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):  # it has ended
+        return -1
+
+
+def _peak_kb(place: Path) -> int:
+    """The most that a process had in memory so far."""
+    try:
+        return next(int(line.split()[1]) for line in (place / "status").read_text().splitlines() if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 0
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ python -m tests.torture [--points 100] [--day SECONDS] [--outages 10]
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -51,6 +52,7 @@ def main() -> int:
         held &= hostile(Path(folder) / "hostile")
     from tests.torture import day, outages
 
+    logging.getLogger("segpipe").setLevel(logging.ERROR)  # each outage would be told
     for module, argument in ((outages, args.outages), (day, args.day)):
         sys.argv = [module.__name__, str(argument)]
         held &= module.main() == 0
