@@ -86,5 +86,5 @@ def test_what_failed_too_often_is_left(tmp_path: Path, segpipe: Call) -> None:
     (path,) = (stream / "frames").iterdir()
     with_record(path, attempt=MOST_ATTEMPTS - 1)
     text = segpipe("errors", stream)[1]
-    assert f"{MOST_ATTEMPTS} attempts" in text
+    assert f"tried {MOST_ATTEMPTS} times" in text
     assert f"transient: failed {MOST_ATTEMPTS} times and is left now; --retry-failed tries it again" in text
