@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from segpipe.errors import SourceError
 from segpipe.telemetry import exiftool, gopro
 from segpipe.telemetry.clean import clean
 from segpipe.telemetry.embedded import embedded_track
@@ -302,7 +303,8 @@ def test_what_exiftool_cannot_say_is_none(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_exiftool_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _pretend_exiftool(tmp_path, monkeypatch, "", "import time; time.sleep(60)")
     monkeypatch.setattr(exiftool, "TIMEOUT_S", 0.5)
-    assert exiftool_track(tmp_path / "a.mp4", 0.0) is None
+    with pytest.raises(SourceError, match="took more than"):
+        exiftool_track(tmp_path / "a.mp4", 0.0)
 
 
 def _pretend_exiftool(folder: Path, monkeypatch: pytest.MonkeyPatch, output: str, before: str = "") -> None:

@@ -133,6 +133,9 @@ class Child:
     def end(self) -> None:
         """Kill it, if it is ours."""
         if self.owner == os.getpid():
+            # With the programs that it started. On macOS a group of which only a dead process is left may not be killed.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
         self._forget()
@@ -149,14 +152,15 @@ def _scratch() -> IO[bytes] | None:
 
 
 def _start(descriptor: int, errors: IO[bytes] | None) -> subprocess.Popen[bytes]:
-    """The process. What it writes to `errors` while it starts is kept; from its first sign on, it writes there no more."""
+    """The process, which leads a group of its own. What it writes to `errors` while it starts is kept; from its first sign on, it
+    writes there no more."""
     loud = log.isEnabledFor(logging.DEBUG)
     # -P: a file json.py in the folder where somebody runs segpipe is not to be imported. Modules are found as here.
     command = [sys.executable, "-P", "-m", "segpipe.isolation.serve", str(descriptor), *([] if loud else ["hush"])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)}
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors or (None if loud else subprocess.DEVNULL),
-        pass_fds=[descriptor], env=environment,
+        pass_fds=[descriptor], env=environment, process_group=0,
     )  # fmt: skip
 
 

@@ -67,9 +67,11 @@ def _portable(error: Exception) -> Exception:
 
 
 def _watch(parent: int) -> None:
-    """End with the parent, however it ends; a call that hangs would never notice."""
+    """End with the parent, however it ends; a call that hangs would never notice. So do the programs that were started here."""
     while os.getppid() == parent:
         time.sleep(1.0)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)
 
 

@@ -76,9 +76,11 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
     if old is not None and old.key == key:
         return old
     try:
-        facts = _survey(path, images, job, files, old)
+        facts, lost = _survey(path, images, job, files, old)
         if facts.partial:
             return replace(facts, drive_id=info.source_id) if old is None else replace(old, key="")
+        if lost:  # and without a key: the next run tries again
+            return replace(facts, drive_id=info.source_id, notes=(*facts.notes, f"tracks can't be read now: {lost}"))
         return replace(facts, key=key, drive_id=info.source_id)
     except (ReaderFailed, Stopped):
         raise
@@ -89,13 +91,27 @@ def _facts(info: SourceInfo, path: Path, images: tuple[Path, ...] | None, job: J
         return replace(old, key="") if old is not None else SourceFacts(info, drive_id=info.source_id, notes=(said,))
 
 
-def _survey(path: Path, images: tuple[Path, ...] | None, job: Job, files: TrackFiles, old: SourceFacts | None) -> SourceFacts:
-    """In a child process where the job has it so: it reads what strangers wrote."""
-    work = (survey_video, path, job, files, old) if images is None else (survey_folder, path, images, job, files, old)
-    if job.read.isolate and isolation.POSSIBLE:
-        found: SourceFacts = isolation.call_unless_stopped(*work, timeout_s=job.read.timeout_s)
-        return found
-    return work[0](*work[1:])  # type: ignore[operator]
+def _survey(
+    path: Path, images: tuple[Path, ...] | None, job: Job, files: TrackFiles, old: SourceFacts | None
+) -> tuple[SourceFacts, str]:
+    """The facts; and, where reading its tracks crashed or hung, why they are those without new tracks. In a child process where the
+    job has it so: it reads what strangers wrote."""
+    video = images is None
+    work = (survey_video, path, job, files, old) if video else (survey_folder, path, images, job, files, old)
+    if not (job.read.isolate and isolation.POSSIBLE):
+        return work[0](*work[1:]), ""  # type: ignore[operator]
+    try:
+        return isolation.call_unless_stopped(*work, timeout_s=job.read.timeout_s), ""
+    except isolation.ChildLost as lost:
+        if not any(files.values()) and not (video and "embedded" in job.track.order):
+            raise
+        log.debug("%s: %s; once more without tracks", path, lost)
+        work = (survey_video, path, job, {}, old) if video else (survey_folder, path, images, job, {}, old)
+        more = (False,) if video else ()
+        facts: SourceFacts = isolation.call_unless_stopped(*work, *more, timeout_s=job.read.timeout_s)
+        if not video and old is not None:
+            facts = replace(facts, track=old.track, refused=old.refused)
+        return facts, str(lost)
 
 
 def _differs(facts: SourceFacts, old: SourceFacts | None) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from segpipe.config import Job, Sampling
 from segpipe.ego import FRAMES, find_ego_mask
+from segpipe.errors import SourceError
 from segpipe.frames import Frame, Shard, UInt8
 from segpipe.sources import VideoFile
 from segpipe.sources.decoding import Decoding
@@ -18,12 +19,15 @@ from segpipe.telemetry.choose import ChosenTrack, Moments, choose_track, cleaned
 from segpipe.telemetry.clocks import choose, video_clocks
 from segpipe.telemetry.embedded import embedded_track
 from segpipe.telemetry.facts import Clock, SourceFacts
-from segpipe.telemetry.track import NO_TIME
+from segpipe.telemetry.track import NO_TIME, Track
 from segpipe.where import TrackName
 
 
-def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: SourceFacts | None) -> SourceFacts:
-    """The facts of a video; `old` are those of an earlier run. Raises SourceError where it can't be opened.
+def survey_video(
+    path: Path, job: Job, files: dict[TrackName, list[Path]], old: SourceFacts | None, tracks: bool = True
+) -> SourceFacts:
+    """The facts of a video; `old` are those of an earlier run. Without `tracks`, only the earlier run's track is used.
+    Raises SourceError where it can't be opened.
 
     A start and a track that were given by hand stay until others are given, for the nightly run over the folder doesn't name
     them; but not for another recording under the same name.
@@ -32,24 +36,36 @@ def survey_video(path: Path, job: Job, files: dict[TrackName, list[Path]], old: 
     index = video.index
     times_s = index.times_s
     duration_s = float(times_s[-1] - times_s[0] + (np.median(np.diff(times_s)) if len(times_s) > 1 else 0.0))
-    own = cleaned(embedded_track(path, index.start_s), job.track) if "embedded" in job.track.order else None
+    own, slow = _own_track(path, index.start_s, job) if tracks and "embedded" in job.track.order else (None, "")
     clocks = video_clocks(path, video.stamp.mtime_ns, index.creation_time, duration_s, own, job.time)
     if old is not None and not _same_file(old.clocks, clocks):
         old = None
-    if job.time.start is None and old is not None:
-        clocks += tuple(c for c in old.clocks if c.source == "start")
+    if old is not None:
+        kept = {"start"} if job.time.start is None else set()
+        clocks += tuple(c for c in old.clocks if c.source in kept | (set() if tracks else {"gps"}))
     start_us, clock, offset_s = choose(clocks, job.time)
     times_us = np.full(len(times_s), NO_TIME, np.int64)
     if start_us is not None and clock != "mtime":
         times_us = start_us + np.round((times_s - index.start_s) * 1e6).astype(np.int64)
     moments = Moments(times_us, times_s - index.start_s)
-    chosen = _or_earlier(choose_track(files, own, moments, job.track, job.time.timezone), moments, old, job)
+    if tracks:
+        chosen = _or_earlier(choose_track(files, own, moments, job.track, job.time.timezone), moments, old, job)
+    else:
+        chosen = ChosenTrack(None, ()) if old is None else ChosenTrack(old.track, (), old.refused)
     ego, note = find_ego_mask(_spread(video)) if job.ego_mask == "auto" else (None, "")
     return SourceFacts(
         video.info, "", index.start_s, duration_s, start_us, clock, offset_s, clocks, chosen.track, ego,
-        notes=(*clock_notes(clock, clocks), *chosen.notes, *((note,) if note else ())), order=job.track.order,
+        notes=(*clock_notes(clock, clocks), *chosen.notes, *(n for n in (slow, note) if n)), order=job.track.order,
         max_gap_s=job.track.max_gap_s, refused=chosen.refused, partial=index.transient,
     )  # fmt: skip
+
+
+def _own_track(path: Path, start_s: float, job: Job) -> tuple[Track | None, str]:
+    """The video's own track, cleaned, and what has to be said of it."""
+    try:
+        return cleaned(embedded_track(path, start_s), job.track), ""
+    except SourceError as error:
+        return None, str(error)
 
 
 def _same_file(then: tuple[Clock, ...], now: tuple[Clock, ...]) -> bool:

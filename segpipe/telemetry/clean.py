@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pyproj import Geod
 
+from segpipe.isolation import alive
 from segpipe.telemetry.track import NO_TIME, Float64, Int64, Track
 
 GEOD = Geod(ellps="WGS84")
@@ -85,6 +86,7 @@ def _feasible(track: Track, max_speed_mps: float) -> NDArray[np.bool_]:
     length, parent = np.ones(count, np.int64), np.full(count, -1)
     best_before = 0  # the end of the longest chain among the fixes before the window
     for i in range(1, count):
+        alive()
         start = max(i - LOOK_BACK, 0)
         if start and length[start - 1] > length[best_before]:
             best_before = start - 1

@@ -16,7 +16,8 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)  # a video without telemet
 
 
 def embedded_track(path: Path, first_frame_s: float | None = None) -> Track | None:
-    """The fixes that a video holds, as found (not cleaned), or None where it holds none. Raises nothing.
+    """The fixes that a video holds, as found (not cleaned), or None where it holds none. Raises SourceError where finding out
+    takes too long.
 
     `first_frame_s` is the presentation time of the first frame in the container's clock, in seconds: `media_s` counts from there.
     None takes the video stream's start. GoPro's telemetry is read here; for the others `exiftool` is asked, where it is installed.

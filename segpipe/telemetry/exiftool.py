@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
 import subprocess
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,10 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from segpipe import stopping
+from segpipe.errors import SourceError
+from segpipe.isolation import alive
 from segpipe.telemetry.gopro import one_clock
 from segpipe.telemetry.track import NO_TIME, Track
 
-TIMEOUT_S = 120
+TIMEOUT_S = 120.0
+_POLL_S = 0.5
 _TAGS = ("GPSDateTime", "GPSLatitude", "GPSLongitude", "GPSAltitude", "GPSTrack", "SampleTime", "SampleDuration")
 # GPSSpeed isn't asked for: it is in km/h, knots or m/s, depending on the camera.
 _OPTIONS = ("-ee", "-n", "-j", "-q", "-q", "-a", "-G3:4", "-api", "LargeFileSupport=1")
@@ -28,8 +34,8 @@ _Fix = dict[str, float]
 def exiftool_track(path: Path, origin_s: float) -> Track | None:
     """What `exiftool -ee` finds of fixes in a video, media times counted from `origin_s` seconds; None where it finds none.
 
-    GPSDateTime is UTC. Several fixes of one sample are spread evenly over its duration. None too where the program isn't installed,
-    fails, or takes more than TIMEOUT_S seconds.
+    GPSDateTime is UTC. Several fixes of one sample are spread evenly over its duration. None too where the program isn't installed
+    or fails. Raises SourceError where it takes more than TIMEOUT_S seconds.
     """
     tags = _run(path)
     fixes = [fix for document in _documents(tags) for fix in _fixes(document)]
@@ -55,11 +61,26 @@ def _run(path: Path) -> dict[str, Any]:
         return {}
     command = [program, *_OPTIONS, *(f"-{tag}" for tag in _TAGS), str(path.absolute())]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=False)
-        found = json.loads(done.stdout or b"[]")
-    except (OSError, subprocess.SubprocessError, ValueError):
+        found = json.loads(_output(command) or b"[]")
+    except (OSError, ValueError):
         return {}
     return found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else {}
+
+
+def _output(command: list[str]) -> bytes:
+    """What a program writes. It is no sign of hanging that it takes its time, up to TIMEOUT_S; then, or when the run is asked to
+    end, it is ended. It is of this process's group, and goes with it."""
+    until = time.monotonic() + TIMEOUT_S
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            while time.monotonic() < until:
+                alive()
+                stopping.check()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return process.communicate(timeout=_POLL_S)[0]
+        finally:
+            process.kill()
+    raise SourceError(f"exiftool took more than {TIMEOUT_S:g} s and was ended, so a track inside the video isn't known")
 
 
 def _documents(tags: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:
@@ -85,6 +106,7 @@ def _fixes(document: dict[str, list[Any]]) -> Iterator[_Fix]:
     start, duration = (_number(next(iter(document.get(tag, [])), None)) for tag in ("SampleTime", "SampleDuration"))
     times = document.get("GPSDateTime", [])
     for i in range(count):
+        alive()
         share = duration * i / count if i else 0.0
         own_time = times[i] if len(times) == count else times[0] if times and i == 0 else None
         fix = {"latitude": _number(latitudes[i]), "longitude": _number(longitudes[i])}

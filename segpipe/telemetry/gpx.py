@@ -11,10 +11,13 @@ import gpxpy
 from gpxpy.gpx import GPXRoutePoint, GPXTrackPoint
 
 from segpipe.errors import SourceError
+from segpipe.isolation import alive
 from segpipe.telemetry.track import METRES_PER_DOP, Track
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEAD_BYTES = 4096
+_PATIENCE_S, _PATIENCE_S_PER_MB = 5.0, 2.0
+"""gpxpy reads some 4 MB a second, in one call. Its XML parser gives no sign for a fifth of that time, whatever is done here."""
 
 
 def read_gpx(path: Path) -> Track:
@@ -60,7 +63,9 @@ def _parse(path: Path) -> Any:
             # Looked at before the rest is read: a film named .gpx by mistake may be gigabytes.
             if b"<" not in head:
                 raise SourceError(f"{path}: is not XML, so no GPX file; give a GPX file with track points")
-            return gpxpy.parse(_text(head + file.read()))
+            data = head + file.read()
+        with alive.meanwhile(_PATIENCE_S + _PATIENCE_S_PER_MB * len(data) / 1e6):
+            return gpxpy.parse(_text(data))
     except OSError as error:
         raise SourceError(f"{path}: can't be read ({error.strerror})") from None
     except SourceError:
@@ -82,6 +87,7 @@ def _microseconds(time: datetime) -> int:
 
 def _motion(point: GPXTrackPoint | GPXRoutePoint) -> dict[str, float]:
     """`speed` in m/s and `course` in degrees, as far as the point has them."""
+    alive()
     found: dict[str, float] = {}
     for name in ("speed", "course"):
         value = getattr(point, name, None)

@@ -13,6 +13,7 @@ from typing import Any
 import pynmea2  # type: ignore[import-untyped]
 
 from segpipe.errors import SourceError
+from segpipe.isolation import alive
 from segpipe.telemetry.track import METRES_PER_DOP, Track
 
 KNOT_MPS = 1852 / 3600
@@ -95,6 +96,7 @@ def _sentences(path: Path, dropped: Counter[str]) -> Iterator[Any]:
     try:
         with path.open("r", encoding="ascii", errors="replace") as file:
             for line in file:
+                alive()
                 start = line.rfind("$")  # the last one: where a line end was lost, the second sentence is whole
                 try:
                     sentence = pynmea2.parse(line[start:].strip("\0 \r\n\t")) if start >= 0 else None
@@ -149,6 +151,7 @@ def _joined(moments: list[_Moment]) -> list[_Moment]:
 
 def _fix(moment: _Moment) -> dict[str, Any] | str:
     """A moment's fix, or why it has none."""
+    alive()
     rmc, gga = moment.rmc, moment.gga
     if (rmc is not None and rmc.status != "A") or (gga is not None and not gga.gps_qual):
         return "without a fix"

@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from segpipe.errors import ConfigError, SourceError
+from segpipe.isolation import alive
 from segpipe.telemetry.track import Track
 
 KNOWN = {
@@ -50,6 +51,7 @@ def read_csv(path: Path, columns: dict[str, str], timezone: str | None) -> Track
     fixes: dict[str, list[float]] = {name: [] for name in places}
     times: list[int] = []
     for row in rows:
+        alive()
         try:
             time_us = _time_us(row[places["time"]], zone)
             values = {name: _cell(row, place, name in REQUIRED) for name, place in places.items() if name != "time"}

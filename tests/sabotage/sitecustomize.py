@@ -39,7 +39,7 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
             pass
         return rgb
 
-    # Slow files: so many seconds for each image's EXIF, and for each packet of a video.
+    # Slow files: so many seconds for each image's EXIF, for each packet of a video, for a GPX.
     import segpipe.sources.packets as packets
     import segpipe.telemetry.exif as exif
 
@@ -50,6 +50,10 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
 
         return slow if variable in os.environ else function
 
+    if "SABOTAGE_GPX_S" in os.environ:
+        import gpxpy
+
+        gpxpy.parse = slowed(gpxpy.parse, "SABOTAGE_GPX_S")
     exif.read_exif = slowed(exif.read_exif, "SABOTAGE_EXIF_S")
     packets.packet_time = slowed(packets.packet_time, "SABOTAGE_PACKET_S")
     images.read_image, video.upright_rgb = sabotaged_image, sabotaged_picture
