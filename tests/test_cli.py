@@ -115,6 +115,29 @@ def test_query_info_and_models(tmp_path: Path, segpipe: Call) -> None:
     assert "builtin:street" in segpipe("models")[1]
 
 
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(tmp_path: Path, segpipe: Call) -> None:
+    code, _, errors = segpipe("--debug", "info", tmp_path / "nowhere")
+    assert code == 5
+    assert errors.startswith("Traceback")
+    assert "no such folder" in errors.splitlines()[-1]
+    code, _, errors = segpipe(
+        "--debug", "run", "rtsp://me:secret@127.0.0.1:1/x?token=abc", "clip.mp4", "-o", tmp_path / "out", *FAKE
+    )
+    assert code == 2
+    assert "Traceback" in errors
+    assert "secret" not in errors
+
+
+def test_names_with_control_characters_are_printed_as_escapes(tmp_path: Path, segpipe: Call) -> None:
+    """They could move the cursor, colour the terminal, or look like other lines."""
+    make_video(tmp_path / "a\x1b[31m\nframes: 0 \x07b.mp4", frames=3)
+    code, printed, _ = segpipe("run", tmp_path, "-o", tmp_path / "out", *FAKE)
+    assert code == 0
+    for text in (printed, segpipe("info", tmp_path / "out")[1]):
+        assert "a\\x1b[31m\\nframes: 0 \\x07b.mp4" in text
+        assert not set(text) & {"\x1b", "\x07"}
+
+
 def test_a_run_shows_progress(tmp_path: Path) -> None:
     video = make_video(tmp_path / "clip.mp4", frames=6)
     command = [sys.executable, "-m", "segpipe", "run", str(video), "-o", str(tmp_path / "out"), *FAKE[:2]]

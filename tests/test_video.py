@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -294,3 +295,25 @@ def test_a_playlist_under_a_videos_name_opens_nothing(text: str, tmp_path: Path)
     path.write_text(text.format(other=other))
     with pytest.raises(SourceError, match="can't be read as a video"):
         packet_index(path)
+
+
+def test_packets_that_are_only_skipped_give_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file without a table to seek by is read from its start to the frame that is wanted, however long that takes."""
+    from segpipe.isolation import alive
+
+    path = make_video(tmp_path / "clip.mpg", codec="mpeg2video", frames=200, fps=25)
+    video = VideoFile.at(path, ALL)
+    last = video.shards(200)[0]
+    wanted = int(video.index.key_indices()[-2])
+    shard = replace(last, start=wanted, stop=wanted + 1, chosen=(wanted,), frame_count=1)
+    beats = []
+
+    def beat() -> None:
+        beats.append(1)
+        alive.last = -1.0  # every call counts
+
+    monkeypatch.setattr(alive, "beat", beat)
+    monkeypatch.setattr(alive, "last", -1.0)
+    (frame,) = video.frames(shard)
+    assert isinstance(frame, Frame)
+    assert len(beats) > wanted > 150

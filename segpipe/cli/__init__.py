@@ -172,8 +172,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(getattr(module, args.command)(args))
     except SegpipeError as error:
         if args.debug:
-            raise
-        print(f"segpipe: {redact(str(error))}", file=sys.stderr)
+            _tell(type(error), error, error.__traceback__)
+        else:
+            print(f"segpipe: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("segpipe: interrupted; run the same command again to go on", file=sys.stderr)

@@ -59,24 +59,28 @@ def info(args: Namespace) -> int:
     from segpipe.store.sources import all_facts, read_facts
     from segpipe.telemetry.drives import describe_drives
     from segpipe.telemetry.interpolate import length_m
+    from segpipe.text import one_line_text
+
+    def say(line: str) -> None:  # names of files and classes are other people's
+        print(one_line_text(line))
 
     dataset = open_dataset(args.dataset)
     model, sources = dataset.manifest["model"], sources_of(dataset)
     sampling = {k: v for k, v in dataset.manifest["sampling"].items() if v} or "every frame"
-    print(f"dataset:  {dataset.root}  ({size_on_disk(dataset) / 1e6:.1f} MB, schema {dataset.manifest['schema_version']})")
-    print(f"model:    {model['source']}  (weights {model['digest']}, {model['precision']})")
-    print(f"sampling: {sampling}")
-    print(f"classes:  {', '.join(c.name for c in dataset.classes)}")
-    print(f"frames:   {sum(s.frames for s in sources)} attempted, {sum(s.failed for s in sources)} failed")
+    say(f"dataset:  {dataset.root}  ({size_on_disk(dataset) / 1e6:.1f} MB, schema {dataset.manifest['schema_version']})")
+    say(f"model:    {model['source']}  (weights {model['digest']}, {model['precision']})")
+    say(f"sampling: {sampling}")
+    say(f"classes:  {', '.join(c.name for c in dataset.classes)}")
+    say(f"frames:   {sum(s.frames for s in sources)} attempted, {sum(s.failed for s in sources)} failed")
     for s in sources:
-        print(f"  {s.source_id}  {s.kind}  {s.frames} frames, {s.failed} failed  {s.uri}")
+        say(f"  {s.source_id}  {s.kind}  {s.frames} frames, {s.failed} failed  {s.uri}")
         facts = read_facts(dataset.root, s.source_id)
         for line in [] if facts is None else describe_facts(facts, length_m(facts.track)):
-            print(f"    {line}")
+            say(f"    {line}")
         for line in describe_gaps(dataset, s.source_id) if s.kind == "stream" else []:
-            print(f"    {line}")
+            say(f"    {line}")
     for line in describe_drives(all_facts(dataset.root)):
-        print(line)
+        say(line)
     return EXIT_OK
 
 

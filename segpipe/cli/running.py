@@ -23,7 +23,7 @@ def job_from(args: Namespace, **given: Any) -> Job:
     content = read_yaml(args.config) if args.config else {}
     content = apply_sets(content, args.set)
     for key, value in given.items():
-        if value:
+        if value or value == "":  # an empty variable of a shell is a mistake, not a default
             put(content, key, value)
     for key, remedy in (("inputs", "name what to segment, or set inputs in the config"), ("output", "give -o OUT")):
         if not content.get(key):
@@ -40,6 +40,7 @@ def run(args: Namespace) -> int:
     from segpipe.report.summary import describe_run
     from segpipe.run import run_job
     from segpipe.store.places import as_shown
+    from segpipe.text import one_line_text
 
     bar = _Progress(args.quiet)
     try:
@@ -48,7 +49,7 @@ def run(args: Namespace) -> int:
     finally:
         bar.close()
     for line in describe_run(report, bar.names):
-        print(line)
+        print(one_line_text(line))
     output = as_shown(job.output)
     print(f"dataset: {output}")
     if report.failed:

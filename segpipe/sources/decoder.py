@@ -92,6 +92,7 @@ class Decoder:
             started = False
             try:
                 for packet in self.container.demux(self.stream):
+                    alive()  # for those too that are only skipped: there may be hours of them
                     time = packet_time(packet, self.index.untimed)
                     started = started or (packet.is_keyframe and time == pts)
                     if started and packet.size:
