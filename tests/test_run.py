@@ -19,6 +19,7 @@ from PIL import Image
 import segpipe as package
 from segpipe.errors import DatasetError
 from segpipe.models.fake import DEFAULT_CLASSES
+from segpipe.store import places
 from segpipe.store.schema import TABLES
 from tests.footage import make_video, picture
 
@@ -264,7 +265,7 @@ def test_a_replacement_that_is_killed_does_not_mix_models(
 ) -> None:
     out = tmp_path / "out"
     segpipe("run", footage / "clip.mp4", "-o", out, *FAKE)
-    monkeypatch.setattr(shutil, "rmtree", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(places, "remove", lambda _: (_ for _ in ()).throw(KeyboardInterrupt()))
     flags = (*FAKE, "--set", "store.frames_per_shard=9")
     assert segpipe("run", footage / "clip.mp4", "-o", out, *flags, "--replace")[0] == 130
     monkeypatch.undo()
