@@ -36,7 +36,16 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe import stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings, apply_sets, make_job, read_yaml
-from segpipe.errors import EXIT_SOME_FAILED, DatasetBusy, DatasetIncomplete, ReaderFailed, SegpipeError, Stopped, is_no_room, one_line
+from segpipe.errors import (
+    EXIT_SOME_FAILED,
+    DatasetBusy,
+    DatasetIncomplete,
+    ReaderFailed,
+    SegpipeError,
+    Stopped,
+    is_no_room,
+    one_line,
+)
 from segpipe.frames import Shard
 from segpipe.live.counts import StreamReport
 from segpipe.live.run import record_stream, refuse_secrets, without_secrets
@@ -195,7 +204,11 @@ def _record_in_tasks(ready: Prepared) -> list[StreamReport]:
     with at_once as runner:
         names = [plan.stream.info.source_id for plan in ready.streams]
         futures = [runner.submit(segment_stream, {"name": n, "which": i, "ready": ready}) for i, n in enumerate(names)]
-        return [f.result() for f in futures]
+        try:
+            return [f.result() for f in futures]
+        except BaseException:  # before the runner waits for its threads: nothing else would end them
+            stopping.STOP.set()
+            raise
 
 
 def _publish(job: Job, report: RunReport, worker: SegmentationWorker) -> None:

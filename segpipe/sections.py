@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from segpipe.units import bytes_of, seconds_of, utc_of
+
+MOST_S = 10 * 366 * 86_400
 
 
 class Strict(BaseModel):
@@ -94,11 +97,19 @@ class StreamSettings(Strict):
     max_backoff_s: float = Field(60.0, gt=0, le=86_400, description="the longest wait before connecting again")
     give_up_s: float | None = Field(None, gt=0, description="end with an error after so long without a frame; null: never")
 
+    @field_validator("duration", "until", mode="before")
+    @classmethod
+    def _as_text(cls, value: object) -> object:
+        """YAML makes numbers of durations and datetimes of moments."""
+        if isinstance(value, datetime):
+            return value.isoformat() if value.tzinfo is not None else value.isoformat(" ")
+        return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
     @field_validator("duration")
     @classmethod
     def _a_duration(cls, value: str | None) -> str | None:
-        if value is not None:
-            seconds_of(value)
+        if value is not None and seconds_of(value) > MOST_S:
+            raise ValueError(f"{value[:40]!r} is more than ten years")
         return value
 
     @field_validator("until")

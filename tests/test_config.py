@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from segpipe.config import Job, apply_sets, make_job, read_yaml
 from segpipe.errors import ConfigError
@@ -78,3 +79,18 @@ def test_secrets_of_urls_are_not_shown(text: str) -> None:
 def test_what_is_no_secret_is_shown() -> None:
     for text in ("see http://a.b/c and mail me@x", "rtsp://h/x?channel=1&subtype=0", "C://x", "no URL at all", "s3://bucket/x."):
         assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["until: 2027-05-01T18:00:00Z", "until: '2027-05-01T18:00:00+00:00'", "duration: 90", "duration: 1h30m"]
+)
+def test_times_of_streams_as_people_write_them(text: str) -> None:
+    job = make_job({"inputs": ["rtsp://h/x"], "output": "y", "stream": yaml.safe_load(text)})
+    assert job.stream.until in {None, "2027-05-01T18:00:00+00:00"}
+    assert job.stream.duration in {None, "90", "1h30m"}
+
+
+@pytest.mark.parametrize("text", ["until: 2027-05-01", "until: tomorrow", "duration: ''", "duration: 0", "duration: " + "9" * 400])
+def test_times_of_streams_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no (duration|moment)|ten years|valid string"):
+        make_job({"inputs": ["rtsp://h/x"], "output": "y", "stream": yaml.safe_load(text)})

@@ -268,3 +268,23 @@ def test_sigterm_ends_a_flow_within_ten_seconds_and_the_next_one_goes_on(server:
     assert 0 < done < 200
     assert done % 20 == 0
     assert not list((tmp_path / "dataset").rglob("*.tmp"))
+
+
+def test_sigterm_ends_a_flow_that_records_and_its_shard_is_committed(server: Server, tmp_path: Path) -> None:
+    job = {"inputs": [], "output": str(tmp_path / "dataset"), "model": {"source": "fake:"}, "stream": {"shard_s": 60}}
+    with http_server(Camera(fps=10).serve) as url:
+        (tmp_path / "job.yaml").write_text(yaml.safe_dump(job | {"inputs": [f"{url}/cam"]}))
+        command = [sys.executable, "flows/segment.py", str(tmp_path / "job.yaml")]
+        run = subprocess.Popen(command, env=server.env, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        until = time.monotonic() + 120
+        while not list((tmp_path / "dataset" / "masks").glob("*.tmp")):  # the shard is open
+            assert run.poll() is None, run.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        time.sleep(2)
+        run.terminate()
+        since = time.monotonic()
+        said, _ = run.communicate(timeout=60)
+        assert time.monotonic() - since < 10, said
+    assert open_dataset(tmp_path / "dataset").arrow("frames").num_rows > 5
+    assert not list((tmp_path / "dataset").rglob("*.tmp"))
