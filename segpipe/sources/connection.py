@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Any
 
 import av
+from av.format import Flags
 
 from segpipe.config import StreamSettings
 from segpipe.errors import SourceError
-from segpipe.sources.container import video_stream
+from segpipe.sources.arrivals import Arrival, packets_of, spread
+from segpipe.sources.container import limit, video_stream
 from segpipe.sources.decoding import Decoding
 from segpipe.sources.gaps import SteadyClock
 from segpipe.sources.lost import Lost, lost_by
@@ -24,8 +26,6 @@ _STEADY_S, _STEADY_HLS_S = 0.3, 1.0
 """They come at the camera's pace once none came sooner than those before for so long."""
 _NO_KEY = 500
 """A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
-_OF_NO_TIME = frozenset({"mpjpeg", "mjpeg"})
-"""Formats without times of their own: what FFmpeg gives is a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,15 @@ class Picture:
 class Connection:
     """An open stream. Raises Lost wherever it ends before its time."""
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, timeout_s: float) -> None:
-        self.container, self.stream, self.timeout_s = container, stream, timeout_s
+    def __init__(
+        self, container: av.container.InputContainer, stream: av.VideoStream, timeout_s: float, decoding: Decoding,
+        opening_s: float,
+    ) -> None:  # fmt: skip
+        self.container, self.stream, self.timeout_s, self.decoding = container, stream, timeout_s, decoding
+        self.opening_s = opening_s
         self.finite = (container.duration or 0) > 0
-        self.timed = container.format.name not in _OF_NO_TIME
+        # Of a format without times (Motion JPEG, bare H.264) FFmpeg guesses 25 frames a second, which will do for a file only.
+        self.timed = self.finite or not container.format.flags & int(Flags.no_timestamps.value)
         codec = stream.codec_context.codec
         self.all_key = bool(codec.intra_only) or codec.name == "wrapped_avframe"  # a device's bare pictures aren't marked
         rate = stream.average_rate or stream.guessed_rate
@@ -56,16 +61,15 @@ class Connection:
     @classmethod
     def open(cls, stream: Stream, settings: StreamSettings, decoding: Decoding, only_key: bool = False) -> Connection:
         """Connect. Raises Lost."""
-        how = opening(stream.address, settings.transport)
+        how, since_s = opening(stream.address, settings.transport), time.monotonic()
+        options = how.options | {"max_pixels": str(decoding.max_pixels)}  # FFmpeg decodes some to learn of the stream
         try:
-            container = av.open(
-                how.file, format=how.format, options=how.options, timeout=settings.timeout_s, metadata_errors="replace"
-            )
+            container = av.open(how.file, format=how.format, options=options, timeout=settings.timeout_s, metadata_errors="replace")
         except Exception as error:  # noqa: BLE001 - FFmpeg's binding raises nearly anything, with the address in it
             lost = lost_by(error, settings.timeout_s)
         else:
             try:
-                return cls._checked(container, settings, decoding, only_key)
+                return cls._checked(container, settings, decoding, only_key, since_s)
             except SourceError as error:
                 container.close()
                 lost = Lost("lost", str(error), permanent=True)
@@ -73,17 +77,17 @@ class Connection:
 
     @classmethod
     def _checked(
-        cls, container: av.container.InputContainer, settings: StreamSettings, decoding: Decoding, only_key: bool
+        cls, container: av.container.InputContainer, settings: StreamSettings, decoding: Decoding, only_key: bool, since_s: float
     ) -> Connection:
         video = video_stream(container)
         if video.codec_context is None:
             raise SourceError("is coded in a way that no decoder here knows")
         decoding.check(video.codec_context.width, video.codec_context.height)
-        video.codec_context.thread_count = decoding.threads
+        limit(video, decoding)
         video.codec_context.thread_type = "SLICE"  # threads by frames would keep pictures back
         if only_key:
             video.codec_context.skip_frame = "NONKEY"
-        return cls(container, video, settings.timeout_s)
+        return cls(container, video, settings.timeout_s, decoding, time.monotonic() - since_s)
 
     def __enter__(self) -> Connection:
         return self
@@ -98,7 +102,12 @@ class Connection:
         comes at once, and the packet with the least delay tells when all of them were there (`begin_us`).
         """
         skipped = -1 if self.all_key else 0
-        for packet, arrival_us in self._held(clock) if hold and self.timed else self._packets(clock):
+        packets = packets_of(self.container, self.stream, clock, self.timeout_s)
+        if not self.timed:
+            packets = spread(packets, self.opening_s)
+        elif hold:
+            packets = self._held(packets)
+        for packet, arrival_us in packets:
             if 0 <= skipped < _NO_KEY and packet.size and not packet.is_keyframe:
                 skipped += 1
                 continue
@@ -115,7 +124,15 @@ class Connection:
         except av.error.FFmpegError as error:
             media_s = self._media_s(packet.pts if packet.pts is not None else packet.dts, arrival_us)
             return [Picture(None, media_s, arrival_us, f"the decoder gave no picture for this frame ({error.strerror})")]
-        return [Picture(f, self._media_s(f.pts if f.pts is not None else f.dts, arrival_us), arrival_us) for f in frames]
+        return [self._picture(f, arrival_us) for f in frames]
+
+    def _picture(self, frame: av.VideoFrame, arrival_us: int) -> Picture:
+        media_s = self._media_s(frame.pts if frame.pts is not None else frame.dts, arrival_us)
+        try:
+            self.decoding.check(frame.width, frame.height)  # the size may change at any time, and not every decoder looks
+        except SourceError as error:
+            return Picture(None, media_s, arrival_us, str(error))
+        return Picture(frame, media_s, arrival_us)
 
     def _media_s(self, pts: int | None, arrival_us: int) -> float:
         """Media time in seconds; a stream without times has those of its arrival."""
@@ -129,9 +146,8 @@ class Connection:
             self._last_s = self._known_s - self.step_s
         return self._last_s
 
-    def _held(self, clock: SteadyClock) -> Iterator[tuple[av.Packet[Any], int]]:
-        packets = self._packets(clock)
-        held: list[tuple[av.Packet[Any], int]] = []
+    def _held(self, packets: Iterator[Arrival]) -> Iterator[Arrival]:
+        held: list[Arrival] = []
         since = time.monotonic()
         steady_us = 1e6 * (_STEADY_HLS_S if "hls" in self.container.format.name else _STEADY_S)
         better_us = 0
@@ -152,13 +168,3 @@ class Connection:
         yield from held
         held.clear()
         yield from packets
-
-    def _packets(self, clock: SteadyClock) -> Iterator[tuple[av.Packet[Any], int]]:
-        """Packets with their arrivals (UTC, microseconds); the empty one at the end drains the decoder."""
-        try:
-            for packet in self.container.demux(self.stream):
-                yield packet, clock.now_us()
-            return
-        except Exception as error:  # noqa: BLE001
-            lost = lost_by(error, self.timeout_s)
-        raise lost

@@ -100,7 +100,7 @@ class Camera:
 
     def _encode(self, out: Any) -> None:
         began, first_s = time.monotonic(), self.media_s
-        with av.open(_Pipe(out), "w", format="mpegts", options={"flush_packets": "1"}) as container:
+        with av.open(Pipe(out), "w", format="mpegts", options={"flush_packets": "1"}) as container:
             stream = container.add_stream(
                 "libx264", rate=Fraction(self.fps), options={"tune": "zerolatency", "preset": "ultrafast"}
             )
@@ -125,7 +125,7 @@ class Camera:
                 out.flush()
 
 
-class _Pipe:
+class Pipe:
     """A file that can only be written."""
 
     def __init__(self, out: Any) -> None:
