@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -40,13 +41,13 @@ FIXES = {
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], Path]]:
-    """An exiftool that takes so many seconds; the file holds the number of its process."""
+    """An exiftool that takes so many seconds; the file holds the numbers of its process and of one that it started."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "fixes.json").write_text(json.dumps([FIXES]))
 
     def make(seconds: float) -> Path:
-        script = f"#!/bin/sh\necho $$ > {folder}/pid\nsleep {seconds}\ncat {folder}/fixes.json\n"
+        script = f"#!/bin/sh\nsleep {seconds} &\necho $$ $! > {folder}/pid\nwait\ncat {folder}/fixes.json\n"
         (folder / "exiftool").write_text(script)
         (folder / "exiftool").chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -55,6 +56,9 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     isolation.end_all()
     yield make
     isolation.end_all()
+    for pid in (folder / "pid").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -93,7 +97,7 @@ def test_an_exiftool_that_takes_too_long_is_ended_and_named(
     with pytest.raises(SourceError, match=r"exiftool took more than 1.5 s and was ended"):
         exiftool_track(make_video(tmp_path / "clip.mp4"), 0.0)
     assert 1.5 <= time.monotonic() - since < 5
-    assert is_gone(int(pid.read_text()), 1)
+    assert is_gone(int(pid.read_text().split()[0]), 1)
     from segpipe.survey.videos import survey_video
     from tests.test_config import make_job
 
@@ -115,7 +119,7 @@ def test_an_exiftool_ends_with_the_run(number: signal.Signals, tmp_path: Path, p
         time.sleep(0.1)
     process.send_signal(number)
     process.wait(10)
-    assert is_gone(int(pid.read_text()), 5)
+    assert all(is_gone(int(p), 5) for p in pid.read_text().split())
 
 
 def test_a_gpx_that_takes_its_time_is_waited_for(tmp_path: Path, segpipe: Call, slow_gpx: Callable[[float], None]) -> None:

@@ -35,6 +35,7 @@ def main(descriptor: int) -> None:
         while True:
             _, call, _ = receive(pipe)
             _serve(pipe, *call)
+    _end()
 
 
 def _serve(pipe: Connection, module: str, name: str, arguments: tuple[Any, ...]) -> None:
@@ -70,6 +71,10 @@ def _watch(parent: int) -> None:
     """End with the parent, however it ends; a call that hangs would never notice. So do the programs that were started here."""
     while os.getppid() == parent:
         time.sleep(1.0)
+    _end()
+
+
+def _end() -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(0)
