@@ -67,13 +67,13 @@ def in_batches(items: Iterable[ModelInput | FrameFailure], size: Callable[[], in
 def segment(
     group: list[ModelInput | FrameFailure], worker: SegmentationWorker, clock: Clock, regions: Regions = NO_REGIONS
 ) -> list[FrameResult | FrameFailure]:
-    """Segment a group's inputs; results and failures in the order of the group."""
-    since = time.perf_counter()
+    """Segment a group's inputs as soon as the worker has a lane free; results and failures in the order of the group."""
     inputs = tuple(i for i in group if isinstance(i, ModelInput))
-    results = iter(_as_memory_allows(inputs, worker, regions) if inputs else [])
-    found = [next(results) if isinstance(i, ModelInput) else i for i in group]
-    clock.add(since)
-    return found
+    with worker.free_lanes:
+        since = time.perf_counter()
+        results = iter(_as_memory_allows(inputs, worker, regions) if inputs else [])
+        clock.add(since)
+    return [next(results) if isinstance(i, ModelInput) else i for i in group]
 
 
 def _as_memory_allows(

@@ -58,9 +58,9 @@ class SegmentationWorker:
         self.device = choose_device(settings.device)
         self.segmenter = segmenter.to(self.device)
         on_cuda = self.device.type == "cuda"
-        precision = settings.precision if settings.precision != "auto" else ("float16" if on_cuda else "float32")
-        self.precision = precision
+        self.precision = settings.precision if settings.precision != "auto" else ("float16" if on_cuda else "float32")
         self.lanes = sizes.lanes or (2 if on_cuda else usable_cores())
+        self.free_lanes = threading.BoundedSemaphore(self.lanes)  # streams that are recorded at once share the lanes
         self.batch_size = sizes.batch_size or (8 if on_cuda else 1)
         self.decode_threads = sizes.decode_threads or (min(8, usable_cores()) if on_cuda else 1)
         self.max_memory = bytes_of(sizes.max_memory) if sizes.max_memory else None

@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import Any
 
 import av
-from av.format import Flags
 
 from segpipe.config import StreamSettings
 from segpipe.errors import SourceError
@@ -26,6 +25,8 @@ _STEADY_S, _STEADY_HLS_S = 0.3, 1.0
 """They come at the camera's pace once none came sooner than those before for so long."""
 _NO_KEY = 500
 """A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
+_NO_TIMES = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Connection:
         self.opening_s = opening_s
         self.finite = (container.duration or 0) > 0
         # Of a format without times (Motion JPEG, bare H.264) FFmpeg guesses 25 frames a second, which will do for a file only.
-        self.timed = self.finite or not container.format.flags & int(Flags.no_timestamps.value)
+        self.timed = self.finite or not container.format.flags & _NO_TIMES
         codec = stream.codec_context.codec
         self.all_key = bool(codec.intra_only) or codec.name == "wrapped_avframe"  # a device's bare pictures aren't marked
         rate = stream.average_rate or stream.guessed_rate
