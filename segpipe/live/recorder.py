@@ -54,9 +54,10 @@ class Recorder:
         self.stream, self.span, self.job, self.worker, self.store = stream, span, job, worker, store
         self.stop, self.on_frames = stop, on_frames
         self.source = known_of(Shard("", stream.info, 0, ()), job, store)
-        self.half = worker.max_memory // 2 if worker.max_memory else None
+        share = len(job.inputs)  # each stream has a recorder of its own in this process
+        self.half = worker.max_memory // (2 * share) if worker.max_memory else None
         depth = _QUEUED + 2 * worker.lanes * worker.batch_size
-        most_bytes, how = min(self.half or _QUEUED_BYTES, _QUEUED_BYTES), job.stream
+        most_bytes, how = min(self.half or _QUEUED_BYTES, _QUEUED_BYTES // share), job.stream
         self.inbox = Inbox(depth, most_bytes, how.on_lag == "drop", files_wait=how.clock == "arrival")
         self.feeder = Feeder(self._request(), self.inbox)
         self.judge = Judge(job.quality, in_sequence=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from segpipe.config import ModelSettings, WorkerSettings
+from segpipe.live.recorder import Recorder
 from segpipe.live.run import run_streams
 from segpipe.models import FakeSegmenter
 from segpipe.run import prepared
@@ -50,3 +51,12 @@ def test_cameras_share_the_lanes(tmp_path: Path, lanes: int) -> None:
     assert segmenter.most == lanes
     assert all(r.totals.frames for r in reports), "each of them has its turn"
     assert sum(r.totals.frames for r in reports) == len(frames_of(tmp_path))
+
+
+def test_cameras_share_the_memory(tmp_path: Path) -> None:
+    worker = SegmentationWorker(FakeSegmenter(), ModelSettings(source="fake:"), WorkerSettings(lanes=1, max_memory="80MB"))
+    job = stream_job(tmp_path, *(f"rtsp://127.0.0.1/cam{i}" for i in range(4)))
+    with prepared(job, worker) as ready:
+        found = [Recorder(p.stream, p.span, job, worker, ready.store, lambda: False) for p in ready.streams]
+    assert sum(r.half or 0 for r in found) == 40_000_000
+    assert sum(r.inbox.most_bytes or 0 for r in found) == 40_000_000
