@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+import pyarrow.compute as pc
+
 from segpipe.store.places import AnyPath
 from segpipe.store.records import ShardRecord
 from segpipe.verify.findings import MISSING, WRONG_ROWS, Finding
@@ -19,12 +21,14 @@ Span = tuple[int, int]
 
 
 def read_gaps(path: AnyPath) -> list[tuple[str, Span]]:
-    """Source and time (UTC, microseconds) of each row of a `gaps` file. Raises what a damaged file makes Arrow raise."""
+    """Source and time (UTC, microseconds) of each row of a `gaps` file, those of lag apart, which explain no hole: the camera was
+    there. Raises what a damaged file makes Arrow raise."""
     with opened(path) as file:
         said = check_schema(file, "gaps")
         if said:
             raise ValueError(said)
-        table = file.read(columns=["source_id", "start", "stop"], use_threads=False).combine_chunks()
+        table = file.read(columns=["source_id", "kind", "start", "stop"], use_threads=False)
+    table = table.filter(pc.not_equal(table["kind"], "lag")).combine_chunks()
     if not table.num_rows:
         return []
     spans = zip(*(ints(table[n].chunk(0).cast("int64")).tolist() for n in ("start", "stop")), strict=True)
