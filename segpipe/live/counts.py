@@ -39,7 +39,6 @@ class Counted:
     reconnects: int = 0
     gaps: int = 0
     gap_s: float = 0.0
-    seen: int = 0
 
     def add(self, tally: Tally, writer: ShardWriter) -> None:
         self.pixels += tally.pixels

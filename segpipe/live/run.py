@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from segpipe.config import Job
 from segpipe.errors import ConfigError
 from segpipe.live.counts import StreamReport
-from segpipe.live.recorder import Recorder, Span
+from segpipe.live.limits import Span
+from segpipe.live.recorder import Recorder
 from segpipe.pipeline import OnFrames
 from segpipe.secrets import holds_secrets, in_environment, redact
 from segpipe.sources.streams import Stream, is_stream, stream_of
