@@ -11,7 +11,8 @@ from tqdm import tqdm
 from flows.segment import segment_footage
 from segpipe.config import make_job, read_yaml
 from segpipe.errors import SegpipeError
-from segpipe.report.overlay import source_ids, write_overlay
+from segpipe.report.overlay import source_ids
+from segpipe.report.overlay_video import write_overlay
 from segpipe.report.summary import describe_run
 from segpipe.sample import DriveSettings, render_drive
 from segpipe.store import open_dataset

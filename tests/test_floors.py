@@ -34,7 +34,7 @@ ROOMS = {
     "matplotlib": ("segpipe/evaluation/", "segpipe/training/curves.py", "segpipe/analytics/picture.py"),
     "transformers": ("segpipe/models/hf.py",),
     "segmentation_models_pytorch": ("segpipe/models/kinds.py", "segpipe/models/smp.py", "segpipe/training/"),
-    "av": ("segpipe/sources/", "segpipe/telemetry/", "segpipe/sample/drive.py", "segpipe/report/overlay.py"),
+    "av": ("segpipe/sources/", "segpipe/telemetry/", "segpipe/sample/drive.py", "segpipe/report/overlay_video.py"),
     "pyarrow": ("segpipe/store/", "segpipe/report/", "segpipe/analytics/", "segpipe/verify/", "segpipe/cli/analysing.py"),
     "fsspec": (),
     "s3fs": (),

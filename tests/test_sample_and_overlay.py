@@ -16,7 +16,8 @@ import pytest
 from segpipe import open_dataset
 from segpipe.errors import DatasetError
 from segpipe.models import ClassInfo
-from segpipe.report.overlay import blend, write_overlay
+from segpipe.report.overlay import blend
+from segpipe.report.overlay_video import write_overlay
 from segpipe.report.still import overlay_still
 from segpipe.sample import DriveFiles, DriveSettings, render_drive
 from segpipe.sample.canvas import CLASSES

@@ -88,7 +88,8 @@ def overlay(args: Namespace) -> int:
     """`segpipe overlay`."""
     from tqdm import tqdm
 
-    from segpipe.report.overlay import NOT_KEPT, records_of, source_ids, write_overlay
+    from segpipe.report.overlay import NOT_KEPT, records_of, source_ids
+    from segpipe.report.overlay_video import write_overlay
 
     dataset = open_dataset(args.dataset)
     ids = source_ids(dataset)

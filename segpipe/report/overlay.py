@@ -1,13 +1,11 @@
-"""The footage with its masks and a legend: as single pictures and as an H.264 video that browsers play."""
+"""The footage with its masks and a legend, picture by picture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,9 +22,6 @@ from segpipe.store.places import AnyPath, readable
 from segpipe.store.records import ShardRecord
 
 OPACITY = 0.5
-SLIDE_S = 0.5
-"""How long a picture of an image folder is shown."""
-_TIME_BASE = Fraction(1, 90_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,59 +138,3 @@ def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int
             np.add.at(total, table["class_id"].to_numpy(), table["pixel_count"].to_numpy())
     order = [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
     return sorted(order[:most])
-
-
-def write_overlay(dataset: Dataset, source_id: str, path: Path, on_frame: Callable[[], object] | None = None) -> int:
-    """Write a source's overlay video (H.264, yuv420p, fast start) with the frames' own times; returns the number of
-    frames. Raises DatasetError; a video that couldn't be finished is not left behind."""
-    if path.suffix.lower() not in {".mp4", ".mov", ".mkv"}:
-        raise DatasetError(f"{path}: overlays are written as .mp4, .mov or .mkv")
-    if any(path.resolve() == Path(r.source.uri) for r in dataset.records()):
-        raise DatasetError(f"{path}: that is the footage itself; name another file for the overlay")
-    shown = legend_classes(dataset, source_id)
-    aside = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    count = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(f"file:{aside}", "w", options={"movflags": "faststart"}) as container:
-            encoder: _Encoder | None = None
-            for item in segmented(dataset, source_id):
-                picture = with_legend(blend(item.rgb, item.labels, dataset.classes), item.labels, dataset.classes, shown)
-                encoder = encoder or _Encoder(container, picture.shape[0], picture.shape[1])
-                encoder.add(picture, item.ref.pts_s, count)
-                count += 1
-                if on_frame:
-                    on_frame()
-            if encoder:
-                encoder.finish()
-        if not count:
-            raise DatasetError(f"{source_id}: no frame of its footage could be decoded again")
-        aside.replace(path)
-    except OSError as error:
-        raise DatasetError(f"{path}: the overlay can't be written ({error.strerror or error})") from None
-    finally:
-        aside.unlink(missing_ok=True)
-    return count
-
-
-class _Encoder:
-    def __init__(self, container: av.container.OutputContainer, height: int, width: int) -> None:
-        self.container = container
-        self.size = (width // 2 * 2, height // 2 * 2)  # yuv420p halves both edges
-        self.stream = container.add_stream("libx264", rate=30, options={"crf": "22", "preset": "veryfast"})
-        self.stream.width, self.stream.height = self.size
-        self.stream.pix_fmt = "yuv420p"
-        self.stream.codec_context.time_base = _TIME_BASE
-        self.first_s: float | None = None
-
-    def add(self, picture: UInt8, pts_s: float | None, number: int) -> None:
-        if picture.shape[:2] != (self.size[1], self.size[0]):
-            picture = np.asarray(cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA), np.uint8)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        time_s = number * SLIDE_S if pts_s is None else pts_s
-        self.first_s = time_s if self.first_s is None else self.first_s
-        frame.pts, frame.time_base = round((time_s - self.first_s) / _TIME_BASE), _TIME_BASE
-        self.container.mux(self.stream.encode(frame))
-
-    def finish(self) -> None:
-        self.container.mux(self.stream.encode(None))
