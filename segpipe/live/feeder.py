@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from segpipe import isolation
-from segpipe.errors import SourceError
+from segpipe.errors import ReaderFailed, SegpipeError, SourceError
 from segpipe.live.inbox import End, Inbox, Input
 from segpipe.models.preprocess import Preprocessing
 from segpipe.quality import QualityMeter
 from segpipe.regions import Regions
-from segpipe.sources.gaps import Gap
-from segpipe.sources.live import BackOff, LiveRequest, live_frames
+from segpipe.sources.gaps import Gap, Mark
+from segpipe.sources.live import LiveRequest, live_frames
+from segpipe.sources.lost import BackOff
 from segpipe.stages import prepare
 
 log = logging.getLogger(__name__)
@@ -35,11 +36,11 @@ class FeedRequest:
     isolate: bool = True
 
 
-def live_inputs(request: FeedRequest) -> Iterator[Input | Gap]:
-    """A stream's frames at the network's size, its failures and its gaps. Raises SourceError as `live_frames`."""
+def live_inputs(request: FeedRequest) -> Iterator[Input | Gap | Mark]:
+    """A stream's frames at the network's size, its failures, its gaps and marks. Raises SourceError as `live_frames`."""
     meter = None if request.metered is None else QualityMeter(request.metered)
     for item in live_frames(request.live):
-        if isinstance(item, Gap):
+        if isinstance(item, (Gap, Mark)):
             yield item
         else:
             yield from prepare([item], request.preprocessing, meter)
@@ -52,6 +53,8 @@ class Feeder:
         self.request, self.inbox = request, inbox
         self.seconds = 0.0
         self._crashes, self._away = 0, False
+        self._mark: Mark | None = None
+        self._crashed_at: Mark | None = None
         self._thread = threading.Thread(target=self._work, name=f"segpipe-{request.live.stream.info.source_id}", daemon=True)
 
     def start(self) -> None:
@@ -70,8 +73,8 @@ class Feeder:
                 self._read()
             except isolation.Cancelled:
                 pass
-            except isolation.ChildLost as lost:
-                error = self._crashed(str(lost))
+            except (isolation.ChildLost, ReaderFailed) as lost:
+                error = self._crashed(lost)
                 if error is None:
                     back_off.tries = self._crashes
                     for _ in back_off.waits():
@@ -94,6 +97,9 @@ class Feeder:
         for item in items:
             if self.inbox.closed():
                 return
+            if isinstance(item, Mark):
+                self._mark, self.inbox.finite = item, item.finite
+                continue
             self._passed(item)
             self.inbox.put(item)
 
@@ -102,7 +108,8 @@ class Feeder:
         live = self.request.live
         if not isinstance(item, Gap):
             self._crashes = 0
-            here = replace(live, begin_us=item.ref.timestamp_us or live.begin_us, pts_s=item.ref.pts_s or 0.0, again="crash")
+            time_us, pts_s = item.ref.timestamp_us or live.begin_us, item.ref.pts_s or 0.0
+            here = replace(live, begin_us=time_us, pts_s=pts_s, again="crash", mark=self._mark)
             self.request = replace(self.request, live=here)
         elif not item.closed and not self._away:
             self._away = True
@@ -111,13 +118,22 @@ class Feeder:
             self._away = False
             log.warning("%s: there again after %.1f s", live.stream.info.uri, (item.stop_us - item.start_us) / 1e6)
 
-    def _crashed(self, why: str) -> SourceError | None:
-        """Note a crash; an error where it is one too many."""
+    def _crashed(self, lost: isolation.ChildLost | ReaderFailed) -> SegpipeError | None:
+        """Note a crash, or that no child could be started; an error where it is one too many. A child that can't be started before
+        a frame came won't start at another time either."""
+        live, why = self.request.live, str(lost)
+        if isinstance(lost, ReaderFailed) and live.again is None:
+            return lost
         self._crashes += 1
-        live = self.request.live
         log.warning("%s: %s; connecting again", live.stream.info.uri, why)
         if self._crashes >= _CRASHES:
             return SourceError(f"{live.stream.info.uri}: {why}, {self._crashes} times without a frame between", transient=True)
+        here = self._mark if isinstance(lost, isolation.ChildLost) else None
+        if here is not None and here.finite and here == self._crashed_at:
+            return SourceError(
+                f"{live.stream.info.uri}: {why}, twice at the same place, {live.pts_s:.3f} s in; what comes after it isn't read"
+            )
+        self._crashed_at = here or self._crashed_at
         self.request = replace(self.request, live=replace(live, reason=why))
         now_us = time.time_ns() // 1000
         if live.again is not None:

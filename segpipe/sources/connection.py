@@ -13,7 +13,7 @@ import av
 from segpipe.config import StreamSettings
 from segpipe.errors import SourceError
 from segpipe.sources.arrivals import Arrival, packets_of, spread
-from segpipe.sources.container import limit, video_stream
+from segpipe.sources.container import has_end, limit, video_stream
 from segpipe.sources.decoding import Decoding
 from segpipe.sources.gaps import SteadyClock
 from segpipe.sources.lost import Lost, lost_by
@@ -48,7 +48,7 @@ class Connection:
     ) -> None:  # fmt: skip
         self.container, self.stream, self.timeout_s, self.decoding = container, stream, timeout_s, decoding
         self.opening_s = opening_s
-        self.finite = (container.duration or 0) > 0
+        self.finite = has_end(container)
         # Of a format without times (Motion JPEG, bare H.264) FFmpeg guesses 25 frames a second, which will do for a file only.
         self.timed = self.finite or not container.format.flags & _NO_TIMES
         codec = stream.codec_context.codec
@@ -118,6 +118,11 @@ class Connection:
     def begin_us(self, first: Picture) -> int:
         """UTC in microseconds at which a connection's first picture was there."""
         return first.arrival_us if self._offset_us is None else round(self._offset_us + first.media_s * 1e6)
+
+    @property
+    def begin_within_s(self) -> float:
+        """By how much `begin_us` may be wrong: by a segment, where pictures come in segments."""
+        return 10.0 if "hls" in self.container.format.name else 2.0
 
     def _decoded(self, packet: av.Packet[Any], arrival_us: int) -> list[Picture]:
         try:

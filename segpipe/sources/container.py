@@ -16,6 +16,11 @@ logging.getLogger("libav").setLevel(logging.CRITICAL)  # what FFmpeg has to say 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,m4v,flv,asf,ogg,mxf,ivf,obu,dv,nut,wtv"
 """What a file may hold: containers and bare streams of pictures, no playlists."""
 
+_LIVE = frozenset({"hls", "dash", "rtsp", "sdp", "mpjpeg", "mjpeg", "image2", "image2pipe"})
+"""Formats whose playlists and parts have a size while the stream has no end."""
+_ENDLESS_BYTES = 2**36
+"""Servers of endless streams that can't do without a length name one like this."""
+
 
 def open_container(path: Path, max_pixels: int = MAX_PIXELS) -> av.container.InputContainer:
     """Open a video by its local path; the `file:` prefix keeps names with a colon from being taken for a protocol.
@@ -34,6 +39,14 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
             return stream
     kinds = ", ".join(sorted({s.type for s in container.streams})) or "none"
     raise SourceError(f"holds no video stream (streams: {kinds})")
+
+
+def has_end(container: av.container.InputContainer) -> bool:
+    """Whether what was opened from an address is media with an end: it has a duration, or its server said a length."""
+    names = set(container.format.name.split(","))
+    if (container.duration or 0) > 0:
+        return True
+    return 0 < container.size < _ENDLESS_BYTES and not names & _LIVE and not any(n.endswith("_pipe") for n in names)
 
 
 def limit(stream: av.VideoStream, decoding: Decoding) -> None:

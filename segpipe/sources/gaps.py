@@ -54,6 +54,16 @@ class Moment:
     gap: Gap | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a picture is in its connection's media, in seconds, and what is added to get the stream's seconds: a reader after a
+    crash goes on from there. `finite`: the media has an end, and a new connection begins at its beginning again."""
+
+    media_s: float
+    shift_s: float
+    finite: bool
+
+
 class Step:
     """The usual step between frames in seconds: a mean that forgets."""
 

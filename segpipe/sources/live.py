@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from segpipe.config import Sampling, StreamSettings
 from segpipe.errors import SourceError
@@ -15,14 +13,14 @@ from segpipe.isolation import alive
 from segpipe.sources.connection import Connection, Picture
 from segpipe.sources.decoder import upright_rgb
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.gaps import Gap, GapKind, Moment, Past, SteadyClock
+from segpipe.sources.gaps import Gap, GapKind, Mark, Moment, Past, SteadyClock
 from segpipe.sources.identity import stream_frame_id
-from segpipe.sources.lost import Lost
+from segpipe.sources.lost import BackOff, Lost
 from segpipe.sources.sampling import LiveSampler
 from segpipe.sources.streams import Stream
 from segpipe.sources.timeline import Timeline
 
-Item = Frame | FrameFailure | Gap
+Item = Frame | FrameFailure | Gap | Mark
 _STEADY_S = 10.0
 """After a connection that lasted so long, waiting begins at its shortest again."""
 
@@ -42,14 +40,15 @@ class LiveRequest:
     """Set where an earlier reader of the same run went away: its frames began before, and this gap is open."""
     reason: str = ""
     pts_s: float = 0.0
+    mark: Mark | None = None
 
 
 def live_frames(request: LiveRequest) -> Iterator[Item]:
-    """The stream's frames in the order of time, each with its place in the run, and the gaps between them; an open gap comes again
-    and again while it lasts.
+    """The stream's frames in the order of time, each with its place in the run and behind the mark of its picture, and the gaps
+    between them; an open gap comes again and again while it lasts. A picture that isn't wanted gives a mark only.
 
-    Ends by itself only where the address is a file with an end. Raises SourceError at once where the first connection is refused
-    for good, and, transient, after `give_up_s` without a frame.
+    Ends by itself only where the media has an end. Raises SourceError at once where the first connection is refused for good, or
+    where media with an end breaks off twice at the same place; and, transient, after `give_up_s` without a frame.
     """
     reader = _Reader(request)
     back_off = BackOff(request.settings.backoff_s, request.settings.max_backoff_s)
@@ -72,6 +71,7 @@ def live_frames(request: LiveRequest) -> Iterator[Item]:
         if time.monotonic() - since > _STEADY_S:
             back_off.reset()
         yield reader.line.lost(lost.kind, str(lost), reader.clock.now_us(), attempts)
+        reader.check_progress(lost)
         reader.check_patience(lost)
         for _ in back_off.waits(reader.patience_s):
             alive()
@@ -86,28 +86,36 @@ class _Reader:
         self.clock = SteadyClock(request.begin_us)
         self.line = Timeline(request.begin_us, request.past, request.settings.clock)
         if request.again is not None:
-            self.line.resume(request.again, request.reason, request.pts_s)
+            self.line.resume(request.again, request.reason, request.pts_s, request.mark)
         self.sampler = LiveSampler(request.sampling)
         self.last_frame_s = time.monotonic()
+        self._finite = False
+        self._broke_at: Mark | None = None
 
     def items(self, connection: Connection, attempts: int) -> Iterator[Item]:
         """A connection's frames, and the gap before each."""
         self.clock.look()
+        self._finite = connection.finite
         if connection.finite:  # a file comes as fast as it can be read
             self.line.pace = "media"
         first = True
         for picture in connection.pictures(self.clock, hold=self.line.pace == "arrival"):
             self.last_frame_s = time.monotonic()
             if first:
-                self.line.connected(picture.media_s, connection.begin_us(picture), attempts)
+                begin_us = connection.begin_us(picture)
+                self.line.connected(picture.media_s, begin_us, attempts, connection.finite, connection.begin_within_s)
                 first = False
             moment = self.line.place(picture.media_s, picture.arrival_us)
             if moment is None:
+                alive()
                 continue
+            yield self.line.mark
+            wanted = self.sampler.wanted(moment.pts_s, self.line.step.seconds)
+            item = self._item(picture, moment) if wanted else None  # before its gap: one that crashes here ends none
             if moment.gap is not None:
                 yield moment.gap
-            if self.sampler.wanted(moment.pts_s, self.line.step.seconds):
-                yield self._item(picture, moment)
+            if item is not None:
+                yield item
             else:
                 alive()
 
@@ -120,6 +128,18 @@ class _Reader:
         if picture.frame.is_corrupt:
             return FrameFailure(ref, "the decoder marked this frame as damaged")
         return Frame(ref, upright_rgb(picture.frame))
+
+    def check_progress(self, lost: Lost) -> None:
+        """Raises SourceError where media with an end broke off where it did before: it will never be read to its end."""
+        here, before = self.line.mark, self._broke_at
+        if not self._finite:
+            return
+        if here == before:
+            raise SourceError(
+                f"{self.request.stream.info.uri}: broke off twice at the same place, {self.line.pts_s:.3f} s in: {lost}; what "
+                "comes after it can't be read. Check the file and its server"
+            )
+        self._finite, self._broke_at = False, here
 
     @property
     def patience_s(self) -> float | None:
@@ -136,29 +156,3 @@ class _Reader:
                 f"{self.request.stream.info.uri}: no frame for {limit:g} s, given up (stream.give_up_s); the last word was: {lost}",
                 transient=True,
             )
-
-
-class BackOff:
-    """Waits that double up to a limit, each cut by chance ("full jitter"), so that a hundred readers don't come back at once."""
-
-    def __init__(self, first_s: float, most_s: float, chance: Callable[[], float] = random.random) -> None:
-        self.first_s, self.most_s, self.chance = first_s, most_s, chance
-        self.tries = 0
-
-    def reset(self) -> None:
-        """Begin with the shortest wait again."""
-        self.tries = 0
-
-    def next_s(self) -> float:
-        """The next wait in seconds, at least a tenth of the first."""
-        longest = min(self.most_s, self.first_s * 2.0 ** min(self.tries, 30))
-        self.tries += 1
-        return float(max(0.1 * self.first_s, longest * self.chance()))
-
-    def waits(self, at_most_s: float | None = None) -> Iterator[Any]:
-        """Sleep through the next wait in pieces of a fifth of a second, yielding between them."""
-        left_s = self.next_s() if at_most_s is None else min(self.next_s(), max(0.0, at_most_s))
-        until = time.monotonic() + left_s
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(0.2, left))
-            yield None

@@ -1,6 +1,10 @@
-"""Why a connection to a stream failed or ended, in words that hold no secret."""
+"""Why a connection to a stream failed or ended, in words that hold no secret; and how long to wait before the next."""
 
 from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
 
 import av
 
@@ -37,3 +41,29 @@ def lost_by(error: Exception, timeout_s: float) -> Lost:
         PermissionError, IsADirectoryError,
     )  # fmt: skip
     return Lost("lost", said, permanent=isinstance(error, permanent))
+
+
+class BackOff:
+    """Waits that double up to a limit, each cut by chance ("full jitter"), so that a hundred readers don't come back at once."""
+
+    def __init__(self, first_s: float, most_s: float, chance: Callable[[], float] = random.random) -> None:
+        self.first_s, self.most_s, self.chance = first_s, most_s, chance
+        self.tries = 0
+
+    def reset(self) -> None:
+        """Begin with the shortest wait again."""
+        self.tries = 0
+
+    def next_s(self) -> float:
+        """The next wait in seconds, at least a tenth of the first."""
+        longest = min(self.most_s, self.first_s * 2.0 ** min(self.tries, 30))
+        self.tries += 1
+        return float(max(0.1 * self.first_s, longest * self.chance()))
+
+    def waits(self, at_most_s: float | None = None) -> Iterator[None]:
+        """Sleep through the next wait in pieces of a fifth of a second, yielding between them."""
+        left_s = self.next_s() if at_most_s is None else min(self.next_s(), max(0.0, at_most_s))
+        until = time.monotonic() + left_s
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(0.2, left))
+            yield None

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-from segpipe.sources.gaps import GAP_S, NO_PAST, Gap, GapKind, Moment, Past, Step
+from segpipe.sources.gaps import GAP_S, NO_PAST, Gap, GapKind, Mark, Moment, Past, Step
 
 _EARLY_S = 0.5
 """So much a frame may be ahead of the clock before the stream's own time is mistrusted."""
@@ -14,6 +14,8 @@ _DRIFT_S = 2.0
 _LOOK_S = 30.0
 """When all frames of so many seconds came later than their times say by more than the drift, times are set anew."""
 _SAME_CLOCK_S = 86_400.0
+_AGAIN_S = 60.0
+"""A live server gives at most so much again to a new connection."""
 
 
 class Timeline:
@@ -32,6 +34,8 @@ class Timeline:
         self.shift_s = self.anchor_us = 0.0
         self.open: Gap | None = Gap("connect", begin_us, begin_us, closed=False)
         self.started = False
+        self.finite = False
+        self._known_s = self._dropped_s = -math.inf
         self._look_from_us, self._latest_us = 0, math.inf
 
     def lost(self, kind: GapKind, reason: str, now_us: int, attempts: int = 0) -> Gap:
@@ -43,28 +47,50 @@ class Timeline:
         self.open = replace(gap, stop_us=stop_us, reason=reason or gap.reason, attempts=max(attempts, gap.attempts))
         return self.open
 
-    def resume(self, kind: GapKind, reason: str, pts_s: float) -> None:
+    @property
+    def mark(self) -> Mark:
+        """The last picture's place in the media."""
+        return Mark(self.media_s, self.shift_s, self.finite)
+
+    def resume(self, kind: GapKind, reason: str, pts_s: float, mark: Mark | None = None) -> None:
         """Go on where an earlier reader of the same run went away: its last frame was at `begin_us` and `pts_s`."""
         self.started, self.pts_s, self.media_s = True, pts_s, math.inf
+        if mark is not None:
+            self.media_s, self.shift_s, self.finite = mark.media_s, mark.shift_s, mark.finite
         self.anchor_us = self.begin_us - pts_s * 1e6
         self.open = Gap(kind, self.begin_us, self.begin_us, pts_s, reason=reason, closed=False)
 
-    def connected(self, media_s: float, arrival_us: int, attempts: int = 1) -> None:
-        """A connection's first frame has this media time, and was there at `arrival_us`."""
+    def connected(
+        self, media_s: float, arrival_us: int, attempts: int = 1, finite: bool = False, within_s: float = _DRIFT_S
+    ) -> None:
+        """A connection's first frame has this media time, and was there at `arrival_us`, give or take `within_s`. `finite`: it
+        reads media with an end."""
+        again, self.finite = finite and self.finite and self.started, finite
         if self.open is not None:
             self.open = replace(self.open, attempts=max(attempts, self.open.attempts))
         if not self.started:
             self.anchor_us, self.shift_s = arrival_us - media_s * 1e6, 0.0
             return
-        went_on = self.pace == "media" and 0 < media_s - self.media_s <= _SAME_CLOCK_S
+        self._known_s = self.media_s if again or self._comes_again(media_s, arrival_us, within_s) else -math.inf
+        went_on = self._known_s > -math.inf or (self.pace == "media" and 0 < media_s - self.media_s <= _SAME_CLOCK_S)
         if not went_on:
             elapsed_s = (arrival_us - self.arrival_us) / 1e6
             by_clock = (arrival_us - self.anchor_us) / 1e6 if self.pace == "arrival" else self.pts_s + elapsed_s
             self.shift_s = max(by_clock, self.pts_s + self.step.seconds) - media_s
         self._look_from_us = 0
 
+    def _comes_again(self, media_s: float, arrival_us: int, within_s: float) -> bool:
+        """Whether a live connection begins with pictures of the one before: the old clock's times, as late as the clock says."""
+        behind_us = arrival_us - (self.anchor_us + (media_s + self.shift_s) * 1e6)
+        near = 0 <= self.media_s - media_s <= _AGAIN_S and abs(behind_us) <= within_s * 1e6
+        return self.pace == "arrival" and near
+
     def place(self, media_s: float, arrival_us: int) -> Moment | None:
-        """The next frame's place; None for one that is in the dataset already."""
+        """The next frame's place; None for one that is in the dataset already, or came on an earlier connection."""
+        if media_s <= self._known_s and (self.finite or media_s >= self._dropped_s - _DRIFT_S):
+            self._dropped_s = media_s
+            return None
+        self._known_s = self._dropped_s = -math.inf
         if not self.started and not self._begin(media_s):
             return None
         pts_s = media_s + self.shift_s

@@ -12,6 +12,7 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
     import numpy as np
 
     import segpipe.sources.images as images
+    import segpipe.sources.live as live
     import segpipe.sources.video as video
 
     read_image, upright_rgb = images.read_image, video.upright_rgb
@@ -56,4 +57,4 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
         gpxpy.parse = slowed(gpxpy.parse, "SABOTAGE_GPX_S")
     exif.read_exif = slowed(exif.read_exif, "SABOTAGE_EXIF_S")
     packets.packet_time = slowed(packets.packet_time, "SABOTAGE_PACKET_S")
-    images.read_image, video.upright_rgb = sabotaged_image, sabotaged_picture
+    images.read_image, video.upright_rgb, live.upright_rgb = sabotaged_image, sabotaged_picture, sabotaged_picture

@@ -247,3 +247,38 @@ def contiguous(times: Any, gaps: list[dict[str, Any]], step_s: float, slack_s: f
     wide = np.flatnonzero(steps > step_s * 1.5 + slack_s)
     known = {round(g["start_pts_s"], 3) for g in gaps if g["start_pts_s"] is not None}
     return bool((steps > 0).all()) and all(round(float(times[i]), 3) in known for i in wide)
+
+
+def make_ts(path: Path, frames: int, fps: int = 20) -> Path:
+    """An MPEG-TS with an end, whose pictures are all different."""
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"tune": "zerolatency", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 64, 48, "yuv420p", 10
+        for number in range(frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number, 64, 48), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def serve_cut(path: Path, times: int, ranges: bool = True) -> Callable[[BaseHTTPRequestHandler], None]:
+    """A file with an end whose first so many connections are cut off midway. Without `ranges` each begins at zero."""
+    left = [times]
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        data = path.read_bytes()
+        start = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0]) if ranges else 0
+        handler.send_response(206 if ranges else 200)
+        if ranges:
+            handler.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+            handler.send_header("Accept-Ranges", "bytes")
+        handler.send_header("Content-Length", str(len(data) - start))
+        handler.end_headers()
+        body = data[start:]
+        if left[0] and len(body) > len(data) // 2:
+            left[0] -= 1
+            body = body[: len(data) * 6 // 10]
+        with contextlib.suppress(OSError):
+            handler.wfile.write(body)
+        handler.close_connection = True
+
+    return serve

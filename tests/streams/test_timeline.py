@@ -13,7 +13,7 @@ import pytest
 from segpipe.config import Sampling
 from segpipe.secrets import holds_secrets, in_environment, shown
 from segpipe.sources.gaps import Moment, Past
-from segpipe.sources.live import BackOff
+from segpipe.sources.lost import BackOff
 from segpipe.sources.sampling import LiveSampler
 from segpipe.sources.streams import is_stream, stream_of
 from segpipe.sources.timeline import Timeline
