@@ -12,7 +12,7 @@ from pathlib import Path
 from segpipe import isolation, models, stopping
 from segpipe.config import Job, ModelSettings, WorkerSettings
 from segpipe.errors import ConfigError, DatasetBusy, DatasetError, DiskFull, ReaderFailed, Stopped, is_no_room, one_line
-from segpipe.live.run import notes_on, plan_streams, run_streams, streams_of
+from segpipe.live.run import notes_on, notes_on_plans, plan_streams, run_streams, streams_of
 from segpipe.pipeline import OnFrames, run_shard
 from segpipe.reading import plan_in_child
 from segpipe.run_report import Prepared, RunReport, report_of, report_of_streams
@@ -44,7 +44,8 @@ def prepared(job: Job, worker: SegmentationWorker | None = None) -> Iterator[Pre
     streams = streams_of(job)
     if streams:
         with opened(job, worker) as (worker, store):
-            yield Prepared(job, worker, store, Pending((), 0, 0), tuple(notes_on(job)), plan_streams(job, streams, store))
+            plans = plan_streams(job, streams, store)
+            yield Prepared(job, worker, store, Pending((), 0, 0), (*notes_on(job), *notes_on_plans(plans)), plans)
         return
     root = output_folder(job)
     reach(root)

@@ -86,7 +86,8 @@ class Intake:
         gap, silent_s = self.inbox.away(), self._silent_s
         if gap is None and self.ended is None:
             if not self._seen and silent_s > 0:
-                gap = Gap("connect", self.span.begin_us, self.span.begin_us + round(silent_s * 1e6), reason="no frame came")
+                begin_us = self.span.begin_us + self.span.ahead_us
+                gap = Gap("connect", begin_us, begin_us + round(silent_s * 1e6), reason="no frame came")
             elif silent_s > self._step.longest_s and self.settings.clock == "arrival":
                 gap = Gap("stall", self._last_us, self._last_us + round(silent_s * 1e6), self._last_pts_s, reason="no frames came")
         if gap is None:

@@ -21,6 +21,11 @@ class Span:
     past: Past = NO_PAST
     end_us: int | None = None
 
+    @property
+    def ahead_us(self) -> int:
+        """By how much the stream's time runs ahead of the clock: a file that is read faster than it plays has a past to come."""
+        return max(0, self.past.end_us + 1 - self.begin_us)
+
 
 class Limits:
     """The end of a span, or `stop`, on the clock that doesn't jump. Several threads may ask."""
@@ -28,7 +33,7 @@ class Limits:
     def __init__(self, span: Span, stop: Callable[[], bool]) -> None:
         self.stop = stop
         now_s = time.monotonic()
-        self._end_s = None if span.end_us is None else now_s + (span.end_us - time.time_ns() // 1000) / 1e6
+        self._end_s = None if span.end_us is None else now_s + (span.end_us - span.ahead_us - time.time_ns() // 1000) / 1e6
         self._went_on_s = now_s
 
     def stopped(self) -> bool:

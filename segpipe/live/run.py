@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segpipe.config import Job
 from segpipe.errors import ConfigError
@@ -21,6 +21,9 @@ from segpipe.store.sources import read_facts, write_facts
 from segpipe.telemetry.facts import SourceFacts
 from segpipe.units import seconds_of, utc_of
 from segpipe.worker import SegmentationWorker
+
+_AHEAD_US = 3_000_000
+"""A stream's times may be so far ahead of the clock without a word."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,24 @@ def plan_streams(job: Job, streams: tuple[Stream, ...], store: Store) -> tuple[S
     begin_us = time.time_ns() // 1000
     limits = [begin_us + round(seconds_of(job.stream.duration) * 1e6)] if job.stream.duration else []
     limits += [round(utc_of(job.stream.until).timestamp() * 1e6)] if job.stream.until else []
-    end_us = min(limits, default=None)
+    spans = {i: Span(begin_us, past) for i, past in pasts.items()}
+    if limits:  # in the stream's own time, which may run ahead of the clock
+        spans = {i: replace(span, end_us=min(limits) + span.ahead_us) for i, span in spans.items()}
     for stream in streams:
         if read_facts(store.root, stream.info.source_id) is None:
             info = stream.info
             write_facts(store.root, SourceFacts(info, "stream", 0.0, None, begin_us, job.stream.clock, drive_id=info.source_id))
-    return tuple(StreamPlan(s, Span(begin_us, pasts[s.info.source_id], end_us)) for s in streams)
+    return tuple(StreamPlan(s, spans[s.info.source_id]) for s in streams)
+
+
+def notes_on_plans(plans: tuple[StreamPlan, ...]) -> list[str]:
+    """What is odd about the streams' times, as lines for people."""
+    return [
+        f"{p.stream.info.uri}: the dataset has it up to {p.span.ahead_us / 1e6:.0f} s after now, for it was read faster than it "
+        "plays, or the clock was set back; its new frames are placed after those"
+        for p in plans
+        if p.span.ahead_us > _AHEAD_US
+    ]
 
 
 def record_stream(

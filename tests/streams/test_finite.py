@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from segpipe import isolation
 from tests.conftest import ROOT
 from tests.footage import make_video
 from tests.streams.recording import frames_of, gaps_of, record, stream_job
-from tests.streams.servers import http_server, make_ts, send, serve_cut, serve_file
+from tests.streams.servers import Camera, http_server, make_ts, send, serve_cut, serve_file
 
 
 def seconds_are_even(found: list[dict[str, Any]], step_s: float) -> bool:
@@ -72,3 +73,32 @@ def test_a_picture_that_crashes_the_decoder_ends_the_file(tmp_path: Path, monkey
     (gap,) = gaps_of(tmp_path / "out")
     assert (gap["kind"], gap["start"], gap["stop_pts_s"]) == ("crash", found[-1]["timestamp"], None)
     assert "SIGSEGV" in gap["reason"]
+
+
+def test_a_file_that_is_recorded_again_is_as_long_as_before(tmp_path: Path) -> None:
+    clip = make_ts(tmp_path / "clip.ts", 200)
+    with http_server(serve_file(clip)) as url:
+        job = stream_job(tmp_path / "out", f"{url}/clip.ts", stream={"duration": "8s"})
+        first, second = record(job), record(job)
+    assert (first.frames, second.frames) == (160, 160)
+    assert first.notes == ()
+    assert [n for n in second.notes if "s after now" in n]
+    found = frames_of(tmp_path / "out")
+    assert len(found) == 320
+    assert all(b["timestamp"] > a["timestamp"] for a, b in itertools.pairwise(found))
+    assert {g["kind"] for g in gaps_of(tmp_path / "out")} <= {"connect"}
+
+
+def test_a_silent_stream_ends_by_the_clock_whatever_the_past(tmp_path: Path) -> None:
+    clip = make_ts(tmp_path / "clip.ts", 200)
+    camera = Camera(fps=10, stop_s=1.0, then="silent")
+    serving = [serve_file(clip), camera.serve, lambda handler: handler.send_error(503)]
+    with http_server(lambda handler: serving[0](handler)) as url:
+        record(stream_job(tmp_path / "out", f"{url}/cam"))
+        for frames in (1, 0):
+            serving.pop(0)
+            began = time.monotonic()
+            report = record(stream_job(tmp_path / "out", f"{url}/cam", stream={"duration": "2s"}))
+            assert time.monotonic() - began < 6
+            assert (report.frames > 0) == (frames > 0)
+    assert len(frames_of(tmp_path / "out")) > 200
