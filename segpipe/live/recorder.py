@@ -44,7 +44,6 @@ class Recorder:
         on_frames: OnFrames | None = None,
     ) -> None:  # fmt: skip
         self.stream, self.span, self.job, self.worker, self.store = stream, span, job, worker, store
-        self.on_frames = on_frames
         self.source = known_of(Shard("", stream.info, 0, ()), job, store)
         in_work, share = 2 * worker.lanes * worker.batch_size, len(job.inputs)  # each stream has a recorder of its own here
         self.half = worker.max_memory // (2 * share) if worker.max_memory else None
@@ -55,7 +54,7 @@ class Recorder:
         self.judge = Judge(job.quality, in_sequence=True)
         self.infer, self.write = Clock(), Clock()
         self.counted = Counted(np.zeros(len(worker.segmenter.spec.classes), np.int64))
-        self._covered_us = 0
+        self.on_frames, self._covered_us = on_frames, 0
 
     def _request(self) -> FeedRequest:
         job, worker, source = self.job, self.worker, self.source
@@ -170,8 +169,7 @@ class Recorder:
 
     def _finish(self, gaps: list[Gap | None]) -> None:
         """Write what the run ends in, where no shard is open for it, as one without frames."""
-        found = [g for g in gaps if g is not None]
-        if not found:
+        if not (found := [g for g in gaps if g is not None]):
             return
         shard = self._shard(max(g.stop_us for g in found))
         with self.store.writer(shard, self.source.digest) as writer:
