@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from segpipe.frames import FrameFailure, FrameRef
 from segpipe.live.inbox import Inbox
 from segpipe.models import FakeSegmenter
 from segpipe.sources.gaps import Gap
+from segpipe.store.records import read_record
 from segpipe.verify import verify
 from tests.damage import stream_dataset
 from tests.footage import make_video
@@ -50,12 +52,15 @@ def stopped_after(job: Any, segmenter: FakeSegmenter, seconds: float) -> float:
 def test_what_a_stop_lets_go_is_counted_and_the_next_run_begins_where_the_frames_end(tmp_path: Path) -> None:
     camera = Camera(fps=20)
     with http_server(camera.serve) as url:
-        job = stream_job(tmp_path, f"{url}/cam")
+        job = stream_job(tmp_path, f"{url}/cam", stream={"shard_s": 1})
         stopped_after(job, Slow(0.3), 3.0)
         first = frames_of(tmp_path)
         (lag,) = gaps_of(tmp_path)
         sent = camera.sent
         stopped_after(job, Slow(0.01), 1.5)
+    for path in (tmp_path / "frames").glob("*.parquet"):  # a kill after any of these commits would be accounted for as well
+        record_of, times = read_record(path), [r["timestamp"] for r in pq.read_table(path, partitioning=None).to_pylist()]
+        assert not times or record_of.end_us == round(max(times).timestamp() * 1e6)
     assert lag["kind"] == "lag"
     assert sent - 6 <= len(first) + lag["frames_dropped"] <= sent
     assert lag["start"] > first[-1]["timestamp"]
