@@ -128,7 +128,8 @@ class Connection:
         try:
             frames = self.stream.codec_context.decode(packet if packet.size else None)
         except av.error.FFmpegError as error:
-            media_s = self._media_s(packet.pts if packet.pts is not None else packet.dts, arrival_us)
+            # With pictures that are shown in another order than they come in, a packet's pts is ahead of those to come.
+            media_s = self._media_s(packet.dts if packet.dts is not None else packet.pts, arrival_us)
             return [Picture(None, media_s, arrival_us, f"the decoder gave no picture for this frame ({error.strerror})")]
         return [self._picture(f, arrival_us) for f in frames]
 

@@ -105,7 +105,7 @@ class _Reader:
                 begin_us = connection.begin_us(picture)
                 self.line.connected(picture.media_s, begin_us, attempts, connection.finite, connection.begin_within_s)
                 first = False
-            moment = self.line.place(picture.media_s, picture.arrival_us)
+            moment = self.line.place(picture.media_s, picture.arrival_us, picture.frame is None)
             if moment is None:
                 alive()
                 continue

@@ -34,7 +34,7 @@ class Timeline:
         self.shift_s = self.anchor_us = 0.0
         self.open: Gap | None = Gap("connect", begin_us, begin_us, closed=False)
         self.started = False
-        self.finite = False
+        self.finite, self._good_s = False, -math.inf
         self._known_s = self._dropped_s = -math.inf
         self._look_from_us, self._latest_us = 0, math.inf
 
@@ -54,7 +54,7 @@ class Timeline:
 
     def resume(self, kind: GapKind, reason: str, pts_s: float, mark: Mark | None = None) -> None:
         """Go on where an earlier reader of the same run went away: its last frame was at `begin_us` and `pts_s`."""
-        self.started, self.pts_s, self.media_s = True, pts_s, math.inf
+        self.started, self.pts_s, self.media_s, self._good_s = True, pts_s, math.inf, pts_s
         if mark is not None:
             self.media_s, self.shift_s, self.finite = mark.media_s, mark.shift_s, mark.finite
         self.anchor_us = self.begin_us - pts_s * 1e6
@@ -85,8 +85,9 @@ class Timeline:
         near = 0 <= self.media_s - media_s <= _AGAIN_S and abs(behind_us) <= within_s * 1e6
         return self.pace == "arrival" and near
 
-    def place(self, media_s: float, arrival_us: int) -> Moment | None:
-        """The next frame's place; None for one that is in the dataset already, or came on an earlier connection."""
+    def place(self, media_s: float, arrival_us: int, failed: bool = False) -> Moment | None:
+        """The next frame's place; None for one that is in the dataset already, or came on an earlier connection. One that `failed`
+        to decode has the time of a packet, which may be ahead of pictures to come: it is placed, and moves nothing."""
         if media_s <= self._known_s and (self.finite or media_s >= self._dropped_s - _DRIFT_S):
             self._dropped_s = media_s
             return None
@@ -98,14 +99,16 @@ class Timeline:
         if not self.started:
             gap = self._gap(pts_s, utc_us, arrival_us)
         else:
-            pts_s = max(self._mistrust(pts_s, media_s, arrival_us), self.pts_s + 1e-6)
+            pts_s = max(self._mistrust(pts_s, media_s, arrival_us, failed), self.pts_s + 1e-6)
             utc_us = max(round(self.anchor_us + pts_s * 1e6), self.utc_us + 1)
             if self.pace == "arrival":
                 utc_us = max(utc_us + self._drifted(utc_us, arrival_us), self.utc_us + 1)
             gap = self._gap(pts_s, utc_us, arrival_us)
             if gap is None or gap.kind in {"stall", "jump"}:
                 self.step.add(pts_s - self.pts_s)
-        self.started, self.pts_s, self.utc_us, self.arrival_us, self.media_s = True, pts_s, utc_us, arrival_us, media_s
+        if not failed or not self.started:
+            self.media_s, self._good_s = media_s, max(self._good_s, media_s + self.shift_s)
+        self.started, self.pts_s, self.utc_us, self.arrival_us = True, pts_s, utc_us, arrival_us
         return Moment(pts_s, utc_us, gap)
 
     def _begin(self, media_s: float) -> bool:
@@ -117,13 +120,15 @@ class Timeline:
         self.anchor_us, self.shift_s = utc_us - first_s * 1e6, first_s - media_s
         return True
 
-    def _mistrust(self, pts_s: float, media_s: float, arrival_us: int) -> float:
+    def _mistrust(self, pts_s: float, media_s: float, arrival_us: int, failed: bool) -> float:
         """The stream's own time went back, or ahead of the clock by a jump: it goes on from the frame before instead."""
-        back = pts_s < self.pts_s - self.step.seconds
+        back = pts_s < self._good_s - self.step.seconds
         ahead_s = (self.anchor_us + pts_s * 1e6 - arrival_us) / 1e6
         jumped = self.pace == "arrival" and self.open is None and pts_s - self.pts_s > self.step.longest_s and ahead_s > _EARLY_S
         if back or jumped:
             elapsed_s = (arrival_us - self.arrival_us) / 1e6 if self.pace == "arrival" else 0.0
+            if failed:
+                return self.pts_s + max(0.0, elapsed_s)
             pts_s = self.pts_s + max(self.step.seconds, elapsed_s)
             self.shift_s = pts_s - media_s
         return pts_s

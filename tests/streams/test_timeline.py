@@ -60,6 +60,19 @@ def test_time_that_goes_back_goes_on() -> None:
     assert not any(m.gap for m in found)
 
 
+def test_a_packet_that_cant_be_decoded_moves_nothing() -> None:
+    """Its time may be ahead of pictures that are shown before it, or anything at all."""
+    line = started()
+    for media_s in (51.3, 3.0, 9000.0):
+        failure = line.place(media_s, NOW + 1_000_000, failed=True)
+        assert failure is not None
+        assert 0.9 < failure.pts_s < 1.4
+    found = run(line, [51.0, 51.1, 51.2, 51.4, 51.5], [1.0, 1.1, 1.2, 1.4, 1.5])
+    assert [m.pts_s for m in found] == pytest.approx([1.3, 1.3, 1.3, 1.4, 1.5], abs=1e-4)
+    assert line.mark.media_s == 51.5
+    assert not any(m.gap for m in found)
+
+
 def test_time_that_jumps_ahead_of_the_clock_is_not_believed_and_a_pause_is() -> None:
     line = started(media_s=0.0)
     (jump,) = run(line, [3600.9], [1.0])
