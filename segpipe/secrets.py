@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from segpipe.errors import ConfigError
@@ -12,15 +13,19 @@ from segpipe.errors import ConfigError
 HIDDEN = "***"
 _PLAIN = frozenset({"camera", "channel", "fps", "height", "id", "profile", "resolution", "stream", "subtype", "width"})
 """Query keys whose values say which picture is meant; all others are hidden, for no list of secrets is complete."""
-_SECRET = re.compile(r"auth|cred|key|pass|pwd|sas|secret|sess|sig|token|user|x-amz|expires", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!,\s*[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"<>\\])+")
+_SECRET = re.compile(r"auth|cred|key|login|pas|pwd|sas|secret|sess|sig|token|user|x-amz|expires|^_?pw$", re.IGNORECASE)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://(?:(?!,\s*[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s'\"<>\\])+")
 """Up to what can't be part of one, and in a list of them up to the next."""
-_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(?!\*\*\*@)[^/?#\n]{1,256}?@(?=[^\s@/]*[/:?#\s]|[^\s@/]*$)")
+_USER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}://)(?!\*\*\*@)[^/?#\n]{1,256}?@(?=[^\s@/]*[/:?#\s]|[^\s@/]*$)")
 """User and password, whatever stands in them: a space or a quotation mark too."""
-_HARMLESS = re.compile(r"[\w.-]*")
+_HARMLESS, _SHORT = re.compile(r"[\w.-]{0,32}"), re.compile(r"[\w.-]{0,8}")
+_ANY = frozenset({"id", "stream"})
+"""Keys of _PLAIN that may stand before anything: only a short value of theirs is harmless."""
+_PAIR = re.compile(r"([\w.-]{1,64})=(.*?)(?=[/&;?#]|_[A-Za-z][A-Za-z0-9]{0,64}=|$)")
+"""Key and value in a path, as cameras have them: /user=joe&password=x&channel=1, /user=joe_password=x_channel=1, /live;token=x"""
 _SERVER = re.compile(r"://([^:@/]*|\[[^]@/]*\])(:\d*)?/|@")
 """A server with its path as it stands before a query: anything else may be a user and the beginning of a password."""
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def is_url(text: str) -> bool:
@@ -45,26 +50,35 @@ def shown(url: str) -> str:
     if "@" in query and not _SERVER.search(head):  # an unescaped ? in a password
         before, _, after = query.rpartition("@")
         head, (_, mark, query) = f"{head}{before}@{after.partition('?')[0]}", after.partition("?")
-    scheme, _, rest = head.partition("://")
+    scheme, sign, rest = head.partition("://")
     # A password may hold anything, an unescaped slash too: all up to the last @ goes. Better to hide a piece of a path.
     user, at, place = rest.rpartition("@")
-    cleaned = f"{scheme}://{HIDDEN}@{place}" if at and user else head
-    return cleaned + (mark + "&".join(_part(p) for p in re.split("[&;]", query)) if mark else "")
+    place, hidden, _ = place.partition("#")
+    cleaned = f"{scheme}{sign}{HIDDEN if user else ''}{at}{_in_path(place, lambda _: HIDDEN)}"
+    if mark and not hidden:
+        query, hidden, _ = query.partition("#")
+        cleaned += mark + "&".join(_part(p) for p in re.split("[&;]", query))
+    return cleaned + (hidden and f"#{HIDDEN}")
 
 
 def _part(text: str) -> str:
     key, sign, value = text.partition("=")
-    harmless = key.lower() in _PLAIN and _HARMLESS.fullmatch(value)
+    harmless = key.lower() in _PLAIN and (_SHORT if key.lower() in _ANY else _HARMLESS).fullmatch(value)
     return text if not sign or not value or harmless else f"{key}={HIDDEN}"
 
 
+def _in_path(path: str, changed: Callable[[str], str]) -> str:
+    """A path with the values changed whose keys sound like secrets."""
+    return _PAIR.sub(lambda m: f"{m[1]}={changed(m[2])}" if m[2] and _SECRET.search(m[1]) else m[0], path)
+
+
 def identity(url: str) -> str:
-    """What a URL names, for a digest: without user and password, and without query keys that sound like secrets, for a
-    password that changes must not make another camera of it."""
+    """What a URL names, for a digest: without user and password, and without the values of keys that sound like
+    secrets, in path and query: a password that changes must not make another camera of it."""
     parts = urlsplit(url)
     place = parts.netloc.rpartition("@")[2].lower()
-    query = [f"{k}={v}" for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _SECRET.search(k)]
-    return f"{parts.scheme.lower()}://{place}{parts.path}" + ("?" + "&".join(query) if query else "")
+    query = [f"{k}={v}" for k, v in parse_qsl(parts.query.replace(";", "&"), keep_blank_values=True) if not _SECRET.search(k)]
+    return f"{parts.scheme.lower()}://{place}{_in_path(parts.path, lambda _: '')}" + ("?" + "&".join(query) if query else "")
 
 
 def with_environment(text: str) -> str:
@@ -82,41 +96,40 @@ def filled(part: str, url: str) -> str:
             raise ConfigError(f"{redact(url)}: the environment has no variable {name}; set it, or write the URL out")
         return os.environ[name]
 
-    return _VARIABLE.sub(value, part)
+    return VARIABLE.sub(value, part)
 
 
 def holds_secrets(url: str) -> bool:
-    """Whether a URL says a user, a password or a hidden query value itself, and not by ${NAME}."""
-    if not is_url(url):
-        return False
-    _, users, _, query = _parts(url)
-    return any(_VARIABLE.sub("", u) for u in users) or any(_part(q) != q and _VARIABLE.sub("", q.partition("=")[2]) for q in query)
+    """Whether a URL says a user, a password or another value that is hidden itself, and not by ${NAME}."""
+    return bool(is_url(url) and _moved_all(url, lambda value, _: "" if VARIABLE.sub("", value) else value) != url)
 
 
 def in_environment(url: str, prefix: str = "SEGPIPE_SECRET") -> str:
     """The URL with its secrets moved to variables of this process: what keeps the text then keeps none of them."""
-    if not holds_secrets(url):
-        return url
-    head, users, place, query = _parts(url)
-    user = ":".join(_moved(u, prefix) for u in users) + "@" if users else ""
-    pairs = [q.partition("=") for q in query]
-    values = [f"{k}={_moved(v, prefix)}" if _part(f"{k}={v}") != f"{k}={v}" else k + sign + v for k, sign, v in pairs]
-    return f"{head}://{user}{place}" + ("?" + "&".join(values) if query else "")
+
+    def moved(value: str, escaped: bool) -> str:
+        plain = unquote(value) if escaped else value
+        number = next(n for n in itertools.count(1) if os.environ.get(f"{prefix}_{n}", plain) == plain)
+        os.environ[f"{prefix}_{number}"] = plain
+        return f"${{{prefix}_{number}}}"
+
+    return _moved_all(url, lambda v, escaped: moved(v, escaped) if VARIABLE.sub("", v) else v) if is_url(url) else url
 
 
-def _parts(url: str) -> tuple[str, list[str], str, list[str]]:
-    """Protocol, user and password, server with path, and the parts of the query."""
+def _moved_all(url: str, moved: Callable[[str, bool], str]) -> str:
+    """The URL with each of its secrets moved; the second argument says whether it is escaped when it is put back: it is not in a
+    path, which may be escaped otherwise."""
     head, _, rest = url.partition("://")
     user, at, place = rest.rpartition("@")
-    if at and "?" in user and _SERVER.search(url.partition("?")[0]):  # the @ is in the query
-        user, place = "", rest
-    place, _, query = place.partition("?")
-    return head, user.split(":", 1) if user else [], place, query.split("&") if query else []
-
-
-def _moved(value: str, prefix: str) -> str:
-    if not _VARIABLE.sub("", value):
-        return value
-    number = next(n for n in itertools.count(1) if os.environ.get(f"{prefix}_{n}", unquote(value)) == unquote(value))
-    os.environ[f"{prefix}_{number}"] = unquote(value)
-    return f"${{{prefix}_{number}}}"
+    before = re.split("[?#]", rest)[0]
+    if len(before) < len(user) and _SERVER.search(f"://{before}"):  # the last @ is in the query
+        user, at, place = before.rpartition("@")
+        place += rest[len(before) :]
+    place, sign, fragment = place.partition("#")
+    place, mark, query = place.partition("?")
+    users = ":".join(moved(u, True) for u in user.split(":", 1)) if user else ""
+    pairs = [(p, *p.partition("=")) for p in re.split("([&;])", query)]
+    values = [f"{k}={moved(v, True)}" if _part(p) != p else p for p, k, _, v in pairs]
+    pieces = [p.partition("=") for p in fragment.split("&")]
+    ends = "&".join(f"{k}={moved(v, True)}" if eq and v else moved(k, True) if k and not eq else k + eq for k, eq, v in pieces)
+    return f"{head}://{users}{at}{_in_path(place, lambda v: moved(v, False))}{mark}{''.join(values)}{sign}{ends}"

@@ -9,13 +9,14 @@ from urllib.parse import quote, urlsplit
 
 from segpipe.errors import ConfigError, SourceError
 from segpipe.frames import SourceInfo
-from segpipe.secrets import HIDDEN, filled, identity, is_url, shown
+from segpipe.secrets import HIDDEN, VARIABLE, filled, identity, is_url, shown
 from segpipe.text import printable_text
 
 PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "tcp", "srt")
 _DEVICE = "device:"
 _VIDEO_DEVICE = re.compile(r"/dev/video\d+")
 _INPUT = re.compile(r"([a-z0-9_]+):(.+)", re.DOTALL)
+_SLASHLESS = re.compile(rf"({'|'.join(PROTOCOLS)}):(?!//)", re.IGNORECASE)
 _RTSP = re.compile(r"(rtsps?)://", re.IGNORECASE)
 
 
@@ -37,17 +38,19 @@ class Opening:
 
 
 def is_stream(text: str) -> bool:
-    """Whether an input names a stream: a URL, `device:NAME`, `device:FORMAT:NAME` or `/dev/videoN`."""
+    """Whether an input names a stream, or tries to: a URL, `device:NAME`, `device:FORMAT:NAME` or `/dev/videoN`."""
     if is_url(text):
         return not text.lower().startswith("file:")
-    return text.startswith(_DEVICE) or _VIDEO_DEVICE.fullmatch(text) is not None
+    return text.startswith(_DEVICE) or any(p is not None for p in (_VIDEO_DEVICE.fullmatch(text), _SLASHLESS.match(text)))
 
 
 def stream_of(text: str) -> Stream:
     """The stream that an input names, `${NAME}` in it replaced from the environment. Raises ConfigError for an address that can't
     be one, SourceError for a protocol that isn't known."""
+    if (wrong := _SLASHLESS.match(text.strip())) is not None:  # not shown: who can say where a password ends in it?
+        raise ConfigError(f"{wrong[0]}...: not an address; two slashes come after the protocol, as in {wrong[0]}//HOST:PORT/PATH")
     address = _filled(text.strip())
-    said = printable_text(shown(address))
+    said = printable_text(shown(_filled(text.strip(), hide=True)))
     if is_url(address):
         protocol = address.partition("://")[0].lower()
         if protocol not in PROTOCOLS:
@@ -68,17 +71,21 @@ def stream_of(text: str) -> Stream:
     return Stream(SourceInfo(f"{slug}-{digest}", "stream", said), address)
 
 
-def _filled(text: str) -> str:
-    """The address with its variables; those of user, password and query are escaped, for they may hold any character."""
+def _filled(text: str, hide: bool = False) -> str:
+    """The address with its variables; outside host and path they are escaped, for they may hold any character. With `hide`, those
+    of the path are shown as what they are."""
     if not is_url(text):
         return text
     head, mark, rest = text.partition("://")
     user, at, place = rest.rpartition("@")
     if "/" in user:
         user, at, place = "", "", rest
+    place, sign, fragment = place.partition("#")
     place, ask, query = place.partition("?")
-    escaped = [re.sub(r"\$\{\w+\}", lambda v: quote(filled(v.group(), text), safe=""), p) for p in (user, query)]
-    return f"{head}{mark}{escaped[0]}{at}{filled(place, text)}{ask}{escaped[1]}"
+    host, slash, path = place.partition("/")
+    path = VARIABLE.sub(HIDDEN, path) if hide else filled(path, text)
+    user, query, fragment = (VARIABLE.sub(lambda v: quote(filled(v.group(), text), safe=""), p) for p in (user, query, fragment))
+    return f"{head}{mark}{user}{at}{filled(host, text)}{slash}{path}{ask}{query}{sign}{fragment}"
 
 
 def opening(address: str, transport: str) -> Opening:
