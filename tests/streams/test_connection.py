@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from segpipe.errors import SourceError
+from segpipe.isolation import alive
 from tests.footage import picture
 from tests.streams.recording import frames_of, gaps_of, record, stream_job
 from tests.streams.servers import Pipe, http_server
@@ -135,3 +136,26 @@ def test_sound_alone_is_no_sign_of_life(tmp_path: Path) -> None:
     assert "no picture came for 1 s" in gap["reason"]
     assert gap["start_pts_s"] == pytest.approx(1.3, abs=0.2)  # FFmpeg waits for what follows the last ones
     assert frames_of(tmp_path)[-1]["timestamp"] > gap["stop"]
+
+
+def test_packets_that_no_frame_comes_of_are_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key frames only, of a camera that has one an hour."""
+    beats: list[float] = []
+    monkeypatch.setattr(alive, "beat", lambda: beats.append(time.monotonic()))
+
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        out, since = begin(handler), time.monotonic()
+        with (
+            contextlib.suppress(OSError, av.error.FFmpegError),
+            av.open(Pipe(out), "w", format="mpegts", options={"flush_packets": "1"}) as container,
+        ):
+            stream = video_in(container)
+            stream.gop_size = 36_000
+            for number in range(120):
+                container.mux(stream.encode(frame(number, number * 100)))
+                sleep_until(since + (number + 1) / 10)
+
+    with http_server(serve) as url:
+        record(stream_job(tmp_path, f"{url}/cam", stream={"duration": "4.5s"}, sampling={"keyframes": True}))
+    assert len(frames_of(tmp_path)) == 1
+    assert len([t for t in beats if t > beats[0] + 1]) >= 3
