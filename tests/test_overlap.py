@@ -11,8 +11,18 @@ import pytest
 from segpipe.overlap import read_ahead, side_by_side
 
 
+BEFORE: set[int | None] = set()
+
+
+@pytest.fixture(autouse=True)
+def _what_others_left() -> None:
+    BEFORE.clear()
+    BEFORE.update(t.ident for t in threading.enumerate())
+
+
 def threads() -> int:
-    return sum(t.name.startswith("segpipe-") for t in threading.enumerate())
+    """Threads of the stages that began in this test; other tests' may still be ending."""
+    return sum(t.name.startswith(("segpipe-read", "segpipe-lane")) and t.ident not in BEFORE for t in threading.enumerate())
 
 
 def test_items_come_in_order_and_at_most_so_many_ahead() -> None:
