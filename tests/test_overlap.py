@@ -10,7 +10,6 @@ import pytest
 
 from segpipe.overlap import read_ahead, side_by_side
 
-
 BEFORE: set[int | None] = set()
 
 
