@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c c
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-servers test-slow test-gpu torture check bench safety-bench queries memory verify-bench street clean
+.PHONY: help demo test test-servers test-slow test-gpu torture cases check coverage clip bench safety-bench queries nothing-new memory verify-bench street docs clean
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
@@ -14,13 +14,16 @@ help:
 	@echo "make test-slow  the slow proofs"
 	@echo "make test-gpu   the tests that need a CUDA device"
 	@echo "make torture    runs killed at 120 points, 700 hostile files, cameras that die, a day of streaming (at most 20 min)"
-	@echo "make check      ruff, the format of the code, mypy, and known vulnerabilities of what is installed"
-	@echo "make bench      pipeline against its limit and a plain script; what time, place and regions add (CLIP=file)"
-	@echo "make safety-bench  what crash safety costs, against its limit of 3 % (CLIP=file)"
+	@echo "make cases      inputs that once came out wrong: each with its right answer and what segpipe gives (CASES=FOLDER)"
+	@echo "make check      ruff, formatting, mypy, import-linter, and known vulnerabilities of what is installed"
+	@echo "make coverage   lines and branches that the tests reach, and the ten least covered modules (TESTS=FILES)"
+	@echo "make bench      pipeline against its limit and a plain script; what time, place and regions add (CLIP=FILE, or CLIPS=FOLDER)"
+	@echo "make safety-bench  what crash safety costs, against its limit of 3 % (CLIP=FILE, or CLIPS=FOLDER)"
 	@echo "make queries    the cookbook and the layers on ten million rows, each against its limit"
-	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side"
+	@echo "make memory     peak memory for 20 s and for 10 min of video, side by side (CLIP=FILE, or CLIPS=FOLDER)"
 	@echo "make verify-bench  segpipe verify on a million frames, against its limit of a minute (6 GB of disk for a while)"
-	@echo "make street     train builtin:street from CamVid again (an hour on two cores; goes on where it was stopped)"
+	@echo "make street     train builtin:street from CamVid again (CAMVID=FOLDER; an hour on two cores; goes on where it was stopped)"
+	@echo "make docs       build the pages of docs/ as a site into site/; a broken link fails"
 	@echo "make clean      remove the demo's files and caches"
 
 $(BIN)/python:
@@ -28,22 +31,22 @@ $(BIN)/python:
 
 .venv/base: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing segpipe into .venv (several minutes the first time)"
-	$(INSTALL) -e '.[flows]'
+	$(INSTALL) -e '.[analysis,flows]'
 	@touch $@
 
 .venv/test: .venv/base
-	$(INSTALL) -e '.[flows,hf,train,export,s3,test]'
+	$(INSTALL) -e '.[all,test]'
 	@touch $@
 
 .venv/check: .venv/test
-	$(INSTALL) -e '.[flows,hf,train,export,s3,test,check]'
+	$(INSTALL) -e '.[all,test,check]'
 	@touch $@
 
 demo: .venv/base
 	@$(BIN)/python -m scripts.demo
 
 test: .venv/test
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 # GStreamer and the system's Python play the camera. Not part of segpipe: streams are read by PyAV.
 GSTREAMER := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
@@ -61,25 +64,48 @@ test-gpu: .venv/test
 torture: .venv/test
 	$(BIN)/python -m tests.torture
 
+# Without CASES the tests' own data: SEGPIPE_TEST_DATA, as tests/conftest.py has it.
+cases: .venv/test
+	$(BIN)/python -m tests.cases $(CASES)
+
 check: .venv/check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m scripts.audit
 
-CLIP ?= ../shared/data/clips/solidWhiteRight.mp4
-bench: .venv/base
+# Lines and branches, those of child processes and of both workers too: [tool.coverage] in pyproject.toml.
+TESTS ?= tests
+coverage: .venv/test
+	rm -f .coverage .coverage.*
+	PYTHONPATH=$(CURDIR)/tests/reader_coverage $(BIN)/python -m pytest $(TESTS) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	$(BIN)/python -m scripts.least_covered
+
+# CLIPS is a folder of real clips. The figures in the README are of solidWhiteRight.mp4 (MIT licence):
+# https://github.com/udacity/CarND-LaneLines-P1, folder test_videos.
+CLIP ?= $(if $(CLIPS),$(CLIPS)/solidWhiteRight.mp4)
+clip:
+	@test -f "$(CLIP)" || { echo "no clip at '$(CLIP)': give CLIP=FILE, or CLIPS=FOLDER with solidWhiteRight.mp4" \
+		"(https://github.com/udacity/CarND-LaneLines-P1, folder test_videos)" >&2; exit 2; }
+
+bench: clip .venv/base
 	$(BIN)/segpipe bench $(CLIP)
 	$(BIN)/python tests/benchmarks/against_plain_script.py $(CLIP)
 	$(BIN)/python -m tests.benchmarks.added_cost $(CLIP)
+	$(BIN)/python -m tests.benchmarks.fingerprints $(CLIP)
 
-safety-bench: .venv/base
+safety-bench: clip .venv/base
 	$(BIN)/python -m tests.benchmarks.crash_safety $(CLIP)
 
 queries: .venv/base
 	$(BIN)/python -m tests.benchmarks.ten_million_rows
 
-memory: .venv/base
+nothing-new: .venv/base
+	$(BIN)/python -m tests.benchmarks.nothing_new --images 1 --videos 0
+	$(BIN)/python -m tests.benchmarks.nothing_new
+
+memory: clip .venv/base
 	$(BIN)/python tests/benchmarks/memory.py $(CLIP)
 
 verify-bench: .venv/base
@@ -88,6 +114,13 @@ verify-bench: .venv/base
 street: .venv/test
 	$(BIN)/segpipe train -c configs/train-street.yaml
 
+.venv/docs: .venv/base
+	$(INSTALL) -e '.[flows,docs]'
+	@touch $@
+
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf demo .prefect .pytest_cache .ruff_cache .mypy_cache build
+	rm -rf demo site .prefect .pytest_cache .ruff_cache .mypy_cache build
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -13,7 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-# Read by Prefect when it is imported. An ephemeral server takes up to half a minute to start on a busy machine.
+# Read by Prefect when it is imported. An ephemeral server takes up to half a minute to start on a
+# busy machine.
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -21,10 +22,11 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
-from segpipe.config import apply_sets, read_yaml
-from segpipe.errors import SegpipeError
-from segpipe.evaluation.shipping import Shipped, train_and_measure
-from segpipe.evaluation.tables import as_text
+from segpipe.core.config.job import apply_sets, read_yaml
+from segpipe.core.errors import SegpipeError
+from segpipe.runtime.log_forwarding import forwarding
+from segpipe.training.evaluation.shipping import Shipped, train_and_measure
+from segpipe.training.evaluation.tables import as_text
 from segpipe.training.settings import TrainingJob, make_training_job
 
 
@@ -38,18 +40,29 @@ def train_and_measure_task(job: TrainingJob) -> Shipped:
 def train_model(job: TrainingJob) -> float:
     """Train a model and measure it on the validation images. Returns its mean IoU (0 to 1).
 
-    The model lies in `OUTPUT/model`; the card, the curves and the confusion matrix are artifacts of the run.
+    The model lies in `OUTPUT/model`; the card, the curves and the confusion matrix are artifacts of
+    the run.
     """
     logger = get_run_logger()
-    done = train_and_measure_task(job)
+    with forwarding(lambda: logger):
+        done = train_and_measure_task(job)
     report = done.report
     logger.info(
-        "%d epochs in %.1f min, mean IoU %.4f: %s", report.epochs, report.seconds / 60, done.evaluation.tally.mean_iou, report.model
+        "%d epochs in %.1f min, mean IoU %.4f: %s",
+        report.epochs,
+        report.seconds / 60,
+        done.evaluation.tally.mean_iou,
+        report.model,
     )
     create_markdown_artifact(
-        (report.model / "README.md").read_text(encoding="utf-8"), key="segpipe-model", description=str(report.model)
+        (report.model / "README.md").read_text(encoding="utf-8"),
+        key="segpipe-model",
+        description=str(report.model),
     )
-    for key, name in (("segpipe-curves", "curves.png"), ("segpipe-confusion", "evaluation/confusion.png")):
+    for key, name in (
+        ("segpipe-curves", "curves.png"),
+        ("segpipe-confusion", "evaluation/confusion.png"),
+    ):
         picture = base64.b64encode((Path(job.output).expanduser() / name).read_bytes()).decode()
         create_image_artifact(f"data:image/png;base64,{picture}", key=key, description=job.output)
     for line in as_text(done.evaluation).splitlines():

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import cv2
 
-from segpipe.report.overlay import blend, legend_classes, segmented, source_ids, with_legend
+from segpipe.analysis.report.overlay import (
+    blend,
+    legend_classes,
+    segmented,
+    source_ids,
+    with_legend,
+)
 from segpipe.store import open_dataset
 
 SECOND = 3.0
@@ -17,7 +23,8 @@ def main() -> None:
     source = source_ids(dataset)[0]
     item = next(i for i in segmented(dataset, source) if (i.ref.pts_s or 0.0) >= SECOND)
     half = blend(item.rgb, item.labels, dataset.classes)
-    half[:, : half.shape[1] // 2] = item.rgb[:, : half.shape[1] // 2]  # the footage beside what was made of it
+    # The footage beside what was made of it.
+    half[:, : half.shape[1] // 2] = item.rgb[:, : half.shape[1] // 2]
     picture = with_legend(half, item.labels, dataset.classes, legend_classes(dataset, source))
     path = Path("docs/overlay.jpg")
     cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from segpipe.core.old_names import name_new_places
+from segpipe.core.version import __version__
+
 if TYPE_CHECKING:
     from segpipe.store.dataset import open_dataset as open_dataset
 
-# Torch reads this when it first allocates: large tensors in huge pages cost a lane a tenth less time on a CPU (docs/adr/0002).
+# Torch reads this when it first allocates: large tensors in huge pages cost a lane a tenth less
+# time on a CPU (docs/adr/0002).
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-__version__ = "0.1.0"
+name_new_places()
 __all__ = ["__version__", "open_dataset"]
 
 

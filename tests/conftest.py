@@ -10,33 +10,74 @@ from typing import TYPE_CHECKING
 import pytest
 
 from segpipe.cli import main
-from segpipe.sample import DriveFiles, DriveSettings, render_drive
+from segpipe.sources import settling
+from segpipe.training.sample import DriveFiles, DriveSettings, render_drive
 
 if TYPE_CHECKING:
     from tests.s3_server import S3
 
 ROOT = Path(__file__).parent.parent
-SHARED = ROOT.parent / "shared" / "data"
+TEST_DATA = Path(os.environ.get("SEGPIPE_TEST_DATA") or ROOT.parent / "shared")
+"""Real footage and data sets that are not in the repository: `data/clips`, `data/camvid`, `cases`.
+Tests that use them are skipped where they aren't there."""
 
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+LONG = (
+    "test_kills",
+    "test_train",
+    "test_flow",
+    "test_evaluate",
+    "test_readme_lines",
+    "test_hostile",
+    "test_migrate",
+    "test_resources",
+)
+"""Files of tests that take longest. They begin first, so that at the end no worker waits for the
+other's last file."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     import torch
 
+    items.sort(key=lambda item: item.path.stem not in LONG)
     if not torch.cuda.is_available():
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no CUDA device here"))
 
 
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else writes a test's files: a run needn't wait whether they change."""
+    monkeypatch.setattr(settling, "wait", lambda seconds: None)
+
+
 @pytest.fixture(scope="session")
 def clips() -> Path:
     """The real clips, where they are at hand."""
-    folder = SHARED / "clips"
-    if not folder.is_dir():
-        pytest.skip(f"no real clips at {folder}")
-    return folder
+    return at_hand("data/clips")
+
+
+@pytest.fixture(scope="session")
+def camvid() -> Path:
+    """CamVid's folder with `train` and `val`, where it is at hand."""
+    return at_hand("data/camvid")
+
+
+@pytest.fixture(scope="session")
+def field_recording() -> Path:
+    """A recording with one field in each packet, where it is at hand."""
+    return at_hand("cases/one_field_per_packet.ts")
+
+
+def at_hand(name: str) -> Path:
+    """A file or folder of the test data; skips the test where it isn't there."""
+    path = TEST_DATA / name
+    if not path.exists():
+        pytest.skip(f"no {path}; SEGPIPE_TEST_DATA names the folder of the test data")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from segpipe.config import Job
-from segpipe.frames import FileStamp, FrameFailure, FrameRef, Shard, SourceInfo
-from segpipe.models.fake import FakeSegmenter
+from segpipe.core.config.job import Job
+from segpipe.core.types import FileStamp, FrameFailure, FrameRef, Shard, SourceInfo
+from segpipe.inference.models.fake import FakeSegmenter
 from segpipe.store import Store, make_manifest
 from segpipe.store.records import SHARD_KEY
-from segpipe.store.sources import write_facts
-from segpipe.telemetry.facts import SourceFacts
+from segpipe.store.sources import write_source_metadata
+from segpipe.telemetry.metadata import SourceMetadata
 
 Change = Callable[[pa.Table], pa.Table]
 
@@ -46,7 +46,9 @@ def put(column: str, row: int, value: Any) -> Change:
     def change(table: pa.Table) -> pa.Table:
         field, values = table.schema.field(column), table[column].to_pylist()
         values[row] = value(values[row]) if callable(value) else value
-        return table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
+        return table.set_column(
+            table.schema.get_field_index(column), field, pa.array(values, field.type)
+        )
 
     return change
 
@@ -63,23 +65,47 @@ def without_frame(index: int) -> Change:
     return lambda table: table.filter(pc.not_equal(table["frame_index"], index))
 
 
-def stream_dataset(root: Path, spans: list[tuple[float, float]], gaps: list[tuple[float, float, str, str]]) -> Path:
-    """A dataset of a live stream: a shard for each span (seconds since 2026-05-01T10:00Z), each of one failed frame; the gaps
-    (begin, end, kind, reason) lie in the first."""
+def stream_dataset(
+    root: Path, spans: list[tuple[float, float]], gaps: list[tuple[float, float, str, str]]
+) -> Path:
+    """A dataset of a live stream: a shard for each span (seconds since 2026-05-01T10:00Z), each of
+    one failed frame; the gaps (begin, end, kind, reason) lie in the first."""
     job, origin = Job(inputs=("rtsp://camera/1",), output=str(root)), 1_777_629_600_000_000
     spec = FakeSegmenter().spec
-    store, source = Store(root, job.store, spec.classes), SourceInfo("camera-1-0123456789", "stream", "rtsp://camera/1")
+    store, source = (
+        Store(root, job.store, spec.classes),
+        SourceInfo("camera-1-0123456789", "stream", "rtsp://camera/1"),
+    )
     root.mkdir()
     store.prepare(make_manifest(job, spec, "float32"))
-    write_facts(root, SourceFacts(source))
+    write_source_metadata(root, SourceMetadata(source))
     for i, (begin, end) in enumerate(spans):
-        with store.writer(Shard(f"{source.source_id}-{i:08d}", source, 1, (FileStamp("1", -1, -1),))) as writer:
-            ref = FrameRef(f"{source.source_id}:{i:08d}", source.source_id, source.uri, i, begin, origin + int(begin * 1e6))
+        with store.writer(
+            Shard(f"{source.source_id}-{i:08d}", source, 1, (FileStamp("1", -1, -1),))
+        ) as writer:
+            ref = FrameRef(
+                f"{source.source_id}:{i:08d}",
+                source.source_id,
+                source.uri,
+                i,
+                begin,
+                origin + int(begin * 1e6),
+            )
             writer.add(FrameFailure(ref, "the decoder gave <b>nothing</b>", transient=True))
             writer.begin_us, writer.end_us = (origin + int(t * 1e6) for t in (begin, end))
             writer.gaps = [
-                {"source_id": source.source_id, "kind": kind, "start": origin + int(a * 1e6), "stop": origin + int(b * 1e6),
-                 "duration_s": b - a, "start_pts_s": a, "stop_pts_s": b, "frames_dropped": None, "attempts": 3, "reason": reason}
+                {
+                    "source_id": source.source_id,
+                    "kind": kind,
+                    "start_time": origin + int(a * 1e6),
+                    "stop": origin + int(b * 1e6),
+                    "duration_s": b - a,
+                    "start_pts_s": a,
+                    "stop_pts_s": b,
+                    "frames_dropped": None,
+                    "attempts": 3,
+                    "reason": reason,
+                }
                 for a, b, kind, reason in (gaps if i == 0 else [])
-            ]  # fmt: skip
+            ]
     return root

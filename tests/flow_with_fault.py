@@ -1,10 +1,10 @@
-"""Run the flow with a shard that fails: `python -m tests.flow_with_fault CONFIG SHARD_PART FAILURES`."""
+"""Run the flow with a shard that fails: `python -m tests.flow_with_fault CONFIG SHARD_PART
+FAILURES`."""
 
-import os
 import sys
 
 import flows.segment as module
-from segpipe.config import make_job, read_yaml
+from segpipe.core.config.job import make_job, read_yaml
 
 config, part, failures = sys.argv[1], sys.argv[2], int(sys.argv[3])
 attempts = 0
@@ -27,6 +27,5 @@ try:
 except module.ShardsFailed as error:
     print(f"ShardsFailed: {error}")
     print(f"attempts: {attempts}")
-    sys.stdout.flush()
-    os._exit(1)
+    sys.exit(1)  # at its end Prefect sends what it has logged
 print(f"attempts: {attempts}")

@@ -9,11 +9,12 @@ from pathlib import Path
 import av
 import numpy as np
 
-from segpipe.frames import UInt8
+from segpipe.core.types import UInt8
 
 
 def picture(number: int, width: int = 160, height: int = 96) -> UInt8:
-    """A picture uint8 [H, W, 3] whose brightness tells its number (steps of 2 survive any codec)."""
+    """A picture uint8 [H, W, 3] whose brightness tells its number (steps of 2 survive any
+    codec)."""
     image = np.full((height, width, 3), 20 + number * 2 % 220, np.uint8)
     image[: height // 3, : width // 3] = (200, 30, 30)
     return image
@@ -31,8 +32,10 @@ def make_video(
     size: tuple[int, int] = (160, 96),
     options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode `picture`s. `steps_ms` makes a variable frame rate: the steps between frames, in turn."""
+    """Encode `picture`s. `steps_ms` makes a variable frame rate: the steps between frames, in
+    turn. Two files are two recordings: each holds its path."""
     with av.open(str(path), "w") as container:
+        container.metadata.update(comment=str(path), service_name=str(path))
         audio = container.add_stream("aac", rate=44100) if audio_first else None
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = *size, pixel_format, gop
@@ -51,6 +54,41 @@ def make_video(
         container.mux(stream.encode(None))
         if audio is not None:
             container.mux(audio.encode(None))
+    return path
+
+
+def make_streams(
+    path: Path,
+    colours: tuple[tuple[int, int, int], ...] = ((200, 30, 30), (30, 30, 200)),
+    frames: int = 20,
+    fps: int = 10,
+    default: int = 0,
+    codec: str = "libx264",
+    gop: int = 10,
+) -> Path:
+    """Encode a video stream of each colour into one file: of 160x96, 320x192 and so on; `default`
+    is flagged as such. Two files are two recordings: each holds its path."""
+    with av.open(str(path), "w") as container:
+        container.metadata.update(comment=str(path), service_name=str(path))
+        streams = [container.add_stream(codec, rate=fps, options={"bf": "0"}) for _ in colours]
+        for number, stream in enumerate(streams):
+            stream.width, stream.height, stream.pix_fmt, stream.gop_size = (
+                160 << number,
+                96 << number,
+                "yuv420p",
+                gop,
+            )
+            stream.disposition = (
+                av.stream.Disposition.default if number == default else av.stream.Disposition(0)
+            )
+        for time in range(frames):
+            for stream, colour in zip(streams, colours, strict=True):
+                rgb = np.full((stream.height, stream.width, 3), colour, np.uint8)
+                frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+                frame.pts, frame.time_base = time, Fraction(1, fps)
+                container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
     return path
 
 
@@ -79,7 +117,8 @@ def rotate_mp4(path: Path, quarter_turns: int) -> Path:
 
 
 def decoded(path: Path) -> list[tuple[float, UInt8]]:
-    """PyAV's own reading: time and picture of every frame, from the file's start; a packet that gives an error is left out."""
+    """PyAV's own reading: time and picture of every frame, from the file's start; a packet that
+    gives an error is left out."""
     found = []
     with av.open(str(path)) as container:
         for packet in container.demux(video=0):

@@ -11,14 +11,15 @@ import numpy as np
 TAXONOMY = """
 ignore: [9]
 classes:
-  - {name: sky, common: sky}
-  - {name: road, common: road}
-  - {name: car, common: vehicle}
+  - {name: sky, common_class: sky}
+  - {name: road, common_class: road}
+  - {name: car, common_class: vehicle}
 """
 
 
 def write_set(root: Path, count: int = 4, size: tuple[int, int] = (64, 96), seed: int = 0) -> Path:
-    """Pictures of three colours with noise, and their labels: sky above, road below, a car somewhere, one void row."""
+    """Pictures of three colours with noise, and their labels: sky above, road below, a car
+    somewhere, one void row."""
     rng = np.random.default_rng(seed)
     (root / "images").mkdir(parents=True)
     (root / "labels").mkdir()
@@ -43,15 +44,20 @@ def training_job(tmp_path: Path, **over: Any) -> dict[str, Any]:
         if not (tmp_path / name).exists():
             write_set(tmp_path / name, 8 if name == "train" else 4, seed=i)
     job: dict[str, Any] = {
-        "output": str(tmp_path / "run"), "seed": 3,
-        "data": {"taxonomy": str(taxonomy), "train": [{"root": str(tmp_path / "train")}], "val": [{"root": str(tmp_path / "val")}]},
+        "output": str(tmp_path / "run"),
+        "seed": 3,
+        "data": {
+            "taxonomy": str(taxonomy),
+            "train": [{"root": str(tmp_path / "train")}],
+            "val": [{"root": str(tmp_path / "val")}],
+        },
         "network": {"architecture": "simple_cnn", "encoder": None},
         "input": {"shortest_edge": 64, "multiple_of": 4},
         "augmentation": {"crop": [64, 64], "scale": [0.8, 1.2]},
         "optimiser": {"name": "adam", "rate": 0.01},
         "schedule": {"epochs": 4, "batch": 4, "average": 0.5},
         "machine": {"accelerator": "cpu"},
-    }  # fmt: skip
+    }
     for key, value in over.items():
         job[key] = {**job[key], **value} if isinstance(value, dict) and key in job else value
     return job

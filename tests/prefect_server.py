@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from tests.clock import HANG_S
 from tests.conftest import ROOT
 
 
@@ -27,19 +28,37 @@ class Server:
     folder: Path
 
     def post(self, path: str, **body: Any) -> Any:
-        response = httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        response = httpx.post(f"{self.url}{path}", json=body, timeout=HANG_S)
         response.raise_for_status()
         return response.json()
 
     def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
-        done = subprocess.run(command, env=self.env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command,
+            env=self.env,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=HANG_S,
+            check=False,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done
 
     def artifacts(self, flow_run_id: str) -> dict[str, Any]:
         found = self.post("/artifacts/filter", artifacts={"flow_run_id": {"any_": [flow_run_id]}})
         return {a["key"]: a for a in found}
+
+    def logs(self, flow_run_id: str) -> list[tuple[int, str, bool]]:
+        """The log of a run: level, message, and whether a task said it."""
+        found = self.post(
+            "/logs/filter",
+            logs={"flow_run_id": {"any_": [flow_run_id]}},
+            sort="TIMESTAMP_ASC",
+            limit=200,
+        )
+        return [(line["level"], line["message"], line["task_run_id"] is not None) for line in found]
 
     def runs(self, **deployment: Any) -> list[dict[str, Any]]:
         return list(self.post("/flow_runs/filter", sort="EXPECTED_START_TIME_ASC", **deployment))
@@ -54,18 +73,33 @@ def prefect_server(folder: Path) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}/api"
     env = {
         **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
-        "PREFECT_HOME": str(folder / "home"), "PREFECT_API_URL": url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2", "PREFECT_WORKER_QUERY_SECONDS": "1",
-        "PREFECT_LOGGING_LEVEL": "INFO", "DO_NOT_TRACK": "1", "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
+        "PREFECT_HOME": str(folder / "home"),
+        "PREFECT_API_URL": url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     log = (folder / "server.log").open("w")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
     try:
-        until = time.monotonic() + 120
+        until = time.monotonic() + HANG_S
         while not _healthy(url):
             assert server.poll() is None, (folder / "server.log").read_text()
-            assert time.monotonic() < until, "the Prefect server didn't start in two minutes"
+            assert time.monotonic() < until, "the Prefect server didn't start"
             time.sleep(0.3)
         yield Server(url, env, folder)
     finally:

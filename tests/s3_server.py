@@ -13,15 +13,23 @@ from collections.abc import Iterator
 
 import boto3
 
+from tests.clock import HANG_S
+
 KEY, SECRET, BUCKET = "AKIDKEYOFTESTS", "s3cr3t/With+Signs", "footage"
 
 
 def environment(url: str) -> dict[str, str]:
-    """What a run needs to know of the server. Without the last one, credentials that are missing are asked of the network."""
+    """What a run needs to know of the server. Without the last one, credentials that are missing
+    are asked of the network."""
     return {
-        "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    }  # fmt: skip
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 def free_port() -> int:
@@ -36,7 +44,11 @@ class S3:
     def __init__(self, url: str) -> None:
         self.url = url
         self.client = boto3.client(
-            "s3", endpoint_url=url, aws_access_key_id=KEY, aws_secret_access_key=SECRET, region_name="us-east-1"
+            "s3",
+            endpoint_url=url,
+            aws_access_key_id=KEY,
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
         )
 
     def objects(self, prefix: str = "") -> dict[str, bytes]:
@@ -55,7 +67,9 @@ class S3:
     def check_keys(self, on: bool) -> None:
         """Whether the server looks at credentials: it knows no user, and then refuses all."""
         data = b"0" if on else b"inf"
-        request = urllib.request.Request(f"{self.url}/moto-api/reset-auth", data, {"Content-Type": "text/plain"}, method="POST")
+        request = urllib.request.Request(
+            f"{self.url}/moto-api/reset-auth", data, {"Content-Type": "text/plain"}, method="POST"
+        )
         urllib.request.urlopen(request).read()
 
 
@@ -66,7 +80,7 @@ def running() -> Iterator[S3]:
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + HANG_S
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segpipe import stopping
-from segpipe.config import Job, apply_sets, make_job, put, read_yaml
-from segpipe.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_SOME_FAILED, ConfigError, SegpipeError, Stopped
+from segpipe.cli.outputs import check_sample_folder
+from segpipe.cli.progress import Progress
+from segpipe.core.config.job import Job, apply_sets, make_job, put, read_yaml
+from segpipe.core.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_SOME_FAILED,
+    ConfigError,
+    FramesFailed,
+    SegpipeError,
+    Stopped,
+)
+from segpipe.runtime import stopping
 
 if TYPE_CHECKING:
-    from segpipe.pipeline import OnFrames
-    from segpipe.run_report import Prepared
+    from segpipe.pipeline.reports import Prepared
+    from segpipe.pipeline.shard import OnFrames
 
 
 def job_from(args: Namespace, **given: Any) -> Job:
@@ -25,7 +34,10 @@ def job_from(args: Namespace, **given: Any) -> Job:
     for key, value in given.items():
         if value or value == "":  # an empty variable of a shell is a mistake, not a default
             put(content, key, value)
-    for key, remedy in (("inputs", "name what to segment, or set inputs in the config"), ("output", "give -o OUT")):
+    for key, remedy in (
+        ("inputs", "name what to segment, or set inputs in the config"),
+        ("output", "give -o OUT"),
+    ):
         if not content.get(key):
             raise ConfigError(f"no {key}: {remedy}")
     return make_job(content, args.config or "the job")
@@ -33,16 +45,27 @@ def job_from(args: Namespace, **given: Any) -> Job:
 
 def run(args: Namespace) -> int:
     """`segpipe run`."""
-    job = job_from(args, inputs=tuple(args.inputs), output=args.output, replace=args.replace, retry_failed=args.retry_failed,
-                   **{"track.files": args.track, "time.start": args.start, "time.timezone": args.timezone,
-                      "worker.max_memory": args.max_memory,
-                      "stream.duration": args.duration, "stream.until": args.until})  # fmt: skip
-    from segpipe.report.summary import describe_run
-    from segpipe.run import run_job
-    from segpipe.store.places import as_shown
-    from segpipe.text import one_line_text
+    job = job_from(
+        args,
+        inputs=tuple(args.inputs),
+        output=args.output,
+        replace=args.replace,
+        retry_failed=args.retry_failed,
+        **{
+            "track.files": args.track,
+            "time.start": args.start,
+            "time.timezone": args.timezone,
+            "worker.max_memory": args.max_memory,
+            "stream.duration": args.duration,
+            "stream.until": args.until,
+        },
+    )
+    from segpipe.analysis.report.summary import all_failed_text, describe_run
+    from segpipe.core.text import one_line_text
+    from segpipe.pipeline.run import run_job
+    from segpipe.runtime.files.paths import as_shown
 
-    bar = _Progress(args.quiet)
+    bar = _Progress(args.quiet > 0)
     try:
         with stopping.listening() as signals:
             report = run_job(job, bar.start)
@@ -52,41 +75,36 @@ def run(args: Namespace) -> int:
         print(one_line_text(line))
     output = as_shown(job.output)
     print(f"dataset: {output}")
-    if report.failed:
+    if (report.failed or report.failed_before) and not report.all_failed:
         print(f"what failed, and what to do: segpipe errors {output}")
     if report.broken:
         return SegpipeError.exit_code
     if report.stopped:
         return EXIT_INTERRUPTED if signal.SIGINT in signals else Stopped.exit_code
+    if report.all_failed:
+        raise FramesFailed(all_failed_text(report, output))
     return EXIT_SOME_FAILED if report.failed else EXIT_OK
 
 
 class _Progress:
-    """A tqdm bar over the frames that are left to do: frames, frames/s, time left, failures."""
+    """How far a run is: frames, frames/s, time left, failures."""
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
         self.names: list[str] = []
-        self.failed = 0
-        self.bar: Any = None
+        self.bar: Progress | None = None
 
     def start(self, ready: Prepared) -> OnFrames:
-        from tqdm import tqdm
-
-        from segpipe.run_report import frames_in
-
-        self.names = [c.name for c in ready.worker.segmenter.spec.classes]
-        total, done = frames_in(ready.pending.todo), ready.pending.frames_done
+        self.names = [c.name for c in ready.store.classes]
+        total, done = ready.frames_to_do, ready.frames_done
         if total or ready.streams:  # nobody knows how many frames a stream will have
             known = total + done if total else None
-            self.bar = tqdm(total=known, initial=done, unit="frame", disable=self.quiet, dynamic_ncols=True, file=sys.stderr)
+            self.bar = Progress("run", "frame", known, done, self.quiet)
         return self.step
 
     def step(self, frames: int, failed: int) -> None:
-        self.failed += failed
-        if failed:
-            self.bar.set_postfix(failed=self.failed, refresh=False)
-        self.bar.update(frames)
+        if self.bar is not None:
+            self.bar.update(frames, failed)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -95,7 +113,7 @@ class _Progress:
 
 def models(args: Namespace) -> int:
     """`segpipe models`."""
-    from segpipe.models import LOADERS, builtin_names
+    from segpipe.inference.models import LOADERS, builtin_names
 
     for loader in LOADERS:
         print(f"{loader.example:26} {loader.what}")
@@ -113,12 +131,11 @@ def sample(args: Namespace) -> int:
     """`segpipe sample`."""
     if not 0.1 <= args.seconds <= 35:
         raise ConfigError(f"--seconds {args.seconds}: the sample street is 0.1 to 35 seconds long")
-    from tqdm import tqdm
+    from segpipe.training.sample import DriveSettings, render_drive
 
-    from segpipe.sample import DriveSettings, render_drive
-
+    check_sample_folder(args.folder, args.force, args.images)
     settings = DriveSettings(seconds=args.seconds, images=args.images)
-    with tqdm(total=settings.frame_count, unit="frame", desc="rendering", disable=None) as bar:
+    with Progress("rendering", "frame", settings.frame_count, quiet=args.quiet > 0) as bar:
         files = render_drive(Path(args.folder), settings, bar.update)
     print(f"video:  {files.video}\nlabels: {files.labels}\ntrack:  {files.track}")
     return EXIT_OK
@@ -129,7 +146,8 @@ def bench(args: Namespace) -> int:
     if args.frames < 1 or args.rounds < 1:
         raise ConfigError(f"--frames {args.frames} --rounds {args.rounds}: both must be at least 1")
     job = job_from(args, inputs=(args.input,), output="bench")
-    from segpipe.bench import as_text, measure
+    from segpipe.pipeline.bench import measure
+    from segpipe.pipeline.bench_report import as_text
 
     found = measure(job, args.frames, args.rounds)
     print(json.dumps(found.as_dict(), indent=2) if args.json else as_text(found))

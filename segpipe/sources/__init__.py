@@ -5,46 +5,66 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from segpipe import stopping
-from segpipe.config import Job, Sampling
-from segpipe.errors import SourceError
-from segpipe.frames import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
+from segpipe.core.config.job import Job, Sampling
+from segpipe.core.errors import SourceError
+from segpipe.core.types import Frame, FrameFailure, FrameRef, Shard
+from segpipe.runtime import stopping
+from segpipe.sources.base import FoundSource, OpenedSource
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.discover import Footage, discover
-from segpipe.sources.identity import source_info, stamp
-from segpipe.sources.images import ImageFolder
-from segpipe.sources.video import VideoFile, unreadable_shard
+from segpipe.sources.discovery import Footage, discover
+from segpipe.sources.images.folder import ImageFolder
+from segpipe.sources.shards import unreadable_shard
+from segpipe.sources.table import SOURCES, file_source_of, source_of
+from segpipe.sources.video.file import VideoFile
 from segpipe.telemetry.locate import NOWHERE, Locator
 
 __all__ = [
+    "SOURCES",
     "Footage",
+    "FoundSource",
     "ImageFolder",
     "VideoFile",
     "discover",
     "open_shard",
+    "open_source",
     "plan",
     "refs_of",
-    "shards_of_video",
+    "shards_of",
+    "source_of",
     "unreadable_shard",
 ]
 
-
-KnownShards = Callable[[SourceInfo, FileStamp], list[Shard] | None]
-"""The shards of a video as far as they are known without reading it, or None."""
+KnownShards = Callable[[FoundSource], list[Shard] | None]
+"""The shards of a source as far as they are known without reading it, or None."""
 LocatorOf = Callable[[str], Locator]
 """The locator of a source, by its id."""
-ShardsOf = Callable[[Path, Sampling, int, Locator, Decoding], list[Shard]]
-"""What reads a video's index: `shards_of_video`, or the same in another process."""
+ShardsOf = Callable[[FoundSource, Sampling, int, Locator, Decoding], list[Shard]]
+"""What plans a source: `shards_of`, or the same in another process."""
 
 
-def shards_of_video(
-    path: Path, sampling: Sampling, frames_per_shard: int, locator: Locator = NOWHERE, decoding: Decoding = PLAIN
+def open_source(
+    found: FoundSource,
+    sampling: Sampling,
+    decoding: Decoding = PLAIN,
+    locator: Locator = NOWHERE,
+) -> OpenedSource:
+    """A source opened by its row. Raises SourceError where that can't be done."""
+    return file_source_of(found.info.kind).open(found, sampling, decoding, locator)
+
+
+def shards_of(
+    found: FoundSource,
+    sampling: Sampling,
+    frames_per_shard: int,
+    locator: Locator = NOWHERE,
+    decoding: Decoding = PLAIN,
 ) -> list[Shard]:
-    """The shards of one video, or the one that records why it can't be read."""
+    """The shards of one source, or the one that records why it can't be read."""
     try:
-        return VideoFile.at(path, sampling, decoding, locator).shards(frames_per_shard)
+        return open_source(found, sampling, decoding, locator).shards(frames_per_shard)
     except SourceError as error:
-        return [unreadable_shard(source_info(path, "video"), path, str(error), transient=error.transient)]
+        transient = error.transient
+        return [unreadable_shard(found.info, found.files[0], str(error), transient=transient)]
 
 
 def plan(
@@ -52,46 +72,47 @@ def plan(
     footage: Footage | None = None,
     known: KnownShards | None = None,
     locate: LocatorOf = lambda _: NOWHERE,
-    shards_of: ShardsOf = shards_of_video,
+    shards_of: ShardsOf = shards_of,
 ) -> list[Shard]:
-    """Every shard of the job's inputs, videos first. A video that can't be opened is a shard of one failed row."""
+    """Every shard of the job's inputs, in the order of `SOURCES`. A source that can't be opened is
+    a shard of one failed row."""
     footage = footage or discover(job.inputs)
     shards: list[Shard] = []
     decoding = Decoding(max_pixels=job.read.max_pixels)
-    for path in footage.videos:
+    for found in footage.sources:
         stopping.check()
-        info = source_info(path, "video")
-        old = known(info, stamp(path)) if known else None
-        shards += old or shards_of(path, job.sampling, job.store.frames_per_shard, locate(info.source_id), decoding)
-    for folder, files in footage.images.items():
-        shards += ImageFolder.at(folder, files).shards(job.store.frames_per_shard)
+        old = known(found) if known else None
+        locator = locate(found.info.source_id)
+        shards += old or shards_of(
+            found, job.sampling, job.store.frames_per_shard, locator, decoding
+        )
     return shards
 
 
 def open_shard(
     shard: Shard, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE
 ) -> Iterator[Frame | FrameFailure]:
-    """Decode a shard's frames in order, each with its time and place. What can't be read is a FrameFailure."""
+    """Decode a shard's frames in order, each with its time and place. What can't be read is a
+    FrameFailure."""
     if shard.unreadable:
         yield FrameFailure(_unread(shard), shard.unreadable, shard.transient)
     else:
-        yield from _source(shard, sampling, decoding, locator).frames(shard)
+        yield from open_source(_found(shard), sampling, decoding, locator).frames(shard)
 
 
-def refs_of(shard: Shard, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE) -> list[tuple[FrameRef, int]]:
-    """What each wanted frame of a shard is, in the order in which `open_shard` gives them, and which of them are decoded together:
-    frames of one number are."""
+def refs_of(
+    shard: Shard, sampling: Sampling, decoding: Decoding = PLAIN, locator: Locator = NOWHERE
+) -> list[tuple[FrameRef, int]]:
+    """What each wanted frame of a shard is, in the order in which `open_shard` gives them, and
+    which of them are decoded together: frames of one number are."""
     if shard.unreadable:
         return [(_unread(shard), 0)]
-    source = _source(shard, sampling, decoding, locator)
+    source = open_source(_found(shard), sampling, decoding, locator)
     return list(zip(source.refs(shard), source.groups(shard), strict=True))
 
 
-def _source(shard: Shard, sampling: Sampling, decoding: Decoding, locator: Locator) -> VideoFile | ImageFolder:
-    path = Path(shard.source.uri)
-    if shard.source.kind == "video":
-        return VideoFile.at(path, sampling, decoding, locator)
-    return ImageFolder.at(path, [path / f.name for f in shard.files], locator, decoding)
+def _found(shard: Shard) -> FoundSource:
+    return FoundSource(shard.source, Path(shard.source.uri), shard.files)
 
 
 def _unread(shard: Shard) -> FrameRef:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from segpipe.errors import SourceError
-from segpipe.sections import ReadSettings
+from segpipe.core.config.sections import ReadSettings
+from segpipe.core.errors import SourceError
 
 MAX_PIXELS: int = ReadSettings().max_pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """`threads` of a video decoder; pictures of more than `max_pixels` are refused before they are decoded. `skip` wanted frames
-    of a shard are passed over, those that are done with."""
+    """`threads` of a video decoder; pictures of more than `max_pixels` are refused before they are
+    decoded. `skip` wanted frames of a shard are passed over, those that are done with."""
 
     threads: int = 1
     max_pixels: int = MAX_PIXELS

@@ -3,56 +3,84 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from segpipe import masks
-from segpipe.errors import DatasetError
-from segpipe.frames import UInt8
-from segpipe.store.manifest import FILE, classes_of, read_manifest
-from segpipe.store.places import AnyPath, each, gone, is_local, listed, path_of, reach, reaching, readable
-from segpipe.store.records import ShardRecord, read_record
-from segpipe.store.schema import SIDE_TABLES, SOURCES, TABLES
-from segpipe.taxonomy_files import common_name
+from segpipe.core.errors import DatasetError
+from segpipe.core.extras import require
+from segpipe.core.types import UInt8
+from segpipe.inference.measures.regions import Regions
+from segpipe.runtime.files.paths import (
+    AnyPath,
+    is_local,
+    list_dir,
+    path_of,
+    reach,
+    reaching,
+    vanished_error,
+)
+from segpipe.sources import discover
+from segpipe.sources.known_files import FoundFile
+from segpipe.store import index, masks
+from segpipe.store.address_file import load_addresses, located
+from segpipe.store.connection import connect, read_only
+from segpipe.store.forget_mark import marked_names
+from segpipe.store.manifest import FILE, Manifest, read_manifest
+from segpipe.store.reading import readable
+from segpipe.store.records import ShardRecord
+from segpipe.store.table_files import READABLE, file_schema
 
 if TYPE_CHECKING:
     import duckdb
     import polars
+    import pyarrow.dataset as pads
 
-    from segpipe.models.spec import ClassInfo
-
-READABLE = {**TABLES, **SIDE_TABLES, "sources": SOURCES}
-"""The tables that can be read: the shards' and the sources'."""
-_GLOB_CHARACTERS = set("*?[]{}")
+    from segpipe.inference.models.spec import ClassInfo
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset on disk or on an object store. Its tables are plain Parquet: every method here is a convenience."""
+    """A dataset on disk or on an object store. Its tables are plain Parquet: every method here is a
+    convenience."""
 
     root: AnyPath
-    manifest: dict[str, Any]
+    manifest: Manifest
+    footage: tuple[str, ...] = ()
+    """Folders to look for footage in that isn't where it was seen last."""
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
         """The classes with their colours, in the order of their labels."""
-        return classes_of(self.manifest)
+        return self.manifest.classes
+
+    @property
+    def regions(self) -> list[str]:
+        """The names of the regions that frames have statistics of, the whole frame first."""
+        return list(Regions(self.manifest.regions).names)
 
     def files(self, table: str) -> list[AnyPath]:
-        """A table's files, sorted. Raises DatasetError for a name that is no table."""
+        """A table's files, sorted, without those of a source that is being taken out. Raises
+        DatasetError for a name that is no table."""
         if table not in READABLE:
             raise DatasetError(f"no table {table!r}; there are {', '.join(READABLE)}")
-        return listed(self.root / table, ".parquet")
+        gone = marked_names(self.root, table)
+        return [p for p in list_dir(self.root / table, ".parquet") if p.stem not in gone]
 
     def arrow_dataset(self, table: str) -> pads.Dataset:
         """A table as a lazy Arrow dataset."""
+        import pyarrow.dataset as pads  # imports pandas, where that is installed
+
         files = self.files(table)
         system = None if is_local(self.root) else self.root.fs
-        return pads.dataset([str(f) if is_local(f) else f.path for f in files], READABLE[table], "parquet", filesystem=system)
+        return pads.dataset(
+            [str(f) if is_local(f) else f.path for f in files],
+            file_schema(table),
+            "parquet",
+            filesystem=system,
+        )
 
     def arrow(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """A table, or some of its columns, in memory."""
@@ -60,59 +88,67 @@ class Dataset:
             with reaching(self.root):
                 return self.arrow_dataset(table).to_table(columns=columns)
         except FileNotFoundError as error:
-            raise gone(self.root / table) from error
+            raise vanished_error(self.root / table) from error
 
     def polars(self, table: str) -> polars.LazyFrame:
-        """A table as a Polars lazy frame."""
+        """A table as a Polars lazy frame. Raises ConfigError without polars."""
+        require("analysis", "Dataset.polars", modules=("polars",))
         import polars
 
         return polars.scan_pyarrow_dataset(self.arrow_dataset(table))
 
+    def read_only_duckdb(self) -> duckdb.DuckDBPyConnection:
+        """The connection of `duckdb` for other people's SQL: it reads no file but those of the
+        dataset's tables, and that can't be changed by SQL. What may be read may be written, too, so
+        that statements have to be looked at before they are run."""
+        return read_only(self)
+
     def duckdb(self) -> duckdb.DuckDBPyConnection:
-        """A DuckDB connection with a view for each table and `classes`, `tracks`, `common_stats`, `observations` and
-        `frame_metres`.
+        """A DuckDB connection with a view for each table and `classes`, `regions`, `tracks`,
+        `class_shares`, `common_stats`, `observations` and `frame_metres`.
 
-        `classes` names each class's common name; `tracks` holds the sources' fixes, a row each. The other three stand with
-        their meaning in `segpipe/analytics/sql/views.sql`.
+        `classes` names each class's common name, `regions` the parts of the frame that have
+        statistics; `tracks` holds the sources' fixes, a row each. The other four stand with their
+        meaning in `segpipe/store/sql/views.sql`.
         """
-        import duckdb
-
-        connection = duckdb.connect()
-        connection.execute("SET TimeZone = 'UTC'; SET parquet_metadata_cache = true")  # views read a footer several times
-        for table in READABLE:
-            if is_local(self.root) and self.files(table) and not _GLOB_CHARACTERS & set(str(self.root)):
-                pattern = str(self.root / table / "*.parquet").replace("'", "''")
-                connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{pattern}')")
-            else:  # nothing there yet, a path that DuckDB would take for a pattern, or an object store
-                connection.register(table, self.arrow_dataset(table))
-        connection.register("classes", self._classes())
-        connection.execute("CREATE VIEW tracks AS SELECT source_id, unnest(track, recursive := true) FROM sources")
-        # A file of the package, not its code: the analytics stand above the store.
-        connection.execute((resources.files("segpipe") / "analytics" / "sql" / "views.sql").read_text(encoding="utf-8"))
-        return connection
-
-    def _classes(self) -> pa.Table:
-        names = [c.name for c in self.classes]
-        return pa.table(
-            {
-                "class_id": pa.array(range(len(names)), pa.uint8()),
-                "class_name": names,
-                "common_name": [common_name(n) for n in names],
-            }
-        )
+        return connect(self)
 
     def records(self) -> list[ShardRecord]:
-        """What each committed shard holds."""
-        return each(read_record, self.files("frames"))
+        """What each committed shard holds, and where its footage was seen last, or is found now in
+        one of the folders `footage`."""
+        return self.located(index.read_records(self.root))
+
+    def located(self, records: list[ShardRecord]) -> list[ShardRecord]:
+        """Records with the addresses where their footage was seen last, or is found now."""
+        addresses = load_addresses(self.root, records)
+        found = self._found_footage
+        addresses.see(found, {f.key: f.source_id for f in found if f.source_id})
+        return [located(r, addresses) for r in records]
+
+    @cached_property
+    def _found_footage(self) -> list[FoundFile]:
+        """The files in the folders `footage`, looked for once. Raises SourceError for one that
+        doesn't exist or has no footage."""
+        if not self.footage:
+            return []
+        records = index.read_records(self.root)
+        found = discover(self.footage, load_addresses(self.root, records))
+        return [*found.files, *(copy for copy, _ in found.copies)]
 
     def mask(self, frame_id: str) -> UInt8:
-        """The label map uint8 [H, W] of a frame (255 is void). Raises DatasetError where there is none."""
+        """The label map uint8 [H, W] of a frame (255 is void). Raises DatasetError where there is
+        none."""
         source_id = frame_id.partition(":")[0]
         for path in [p for p in self.files("masks") if p.name.startswith(f"{source_id}-")]:
-            found = pq.read_table(readable(path), filters=[("frame_id", "=", frame_id)], partitioning=None)
+            found = pq.read_table(
+                readable(path), filters=[("frame_id", "=", frame_id)], partitioning=None
+            )
             if found.num_rows:
                 return mask_of(found, 0)
-        raise DatasetError(f"{frame_id!r} has no mask here; the ids stand in the column frame_id of frames, where status = 'ok'")
+        raise DatasetError(
+            f"{frame_id!r} has no mask here; the ids stand in the column frame_id of frames, "
+            "where status = 'ok'"
+        )
 
 
 def mask_of(table: pa.Table, row: int) -> UInt8:
@@ -122,13 +158,17 @@ def mask_of(table: pa.Table, row: int) -> UInt8:
     return masks.decode(values, lengths, table["height"][row].as_py(), table["width"][row].as_py())
 
 
-def open_dataset(path: str | AnyPath) -> Dataset:
-    """Open a dataset's folder or URL. Raises DatasetError where it isn't one, or can't be reached."""
+def open_dataset(path: str | AnyPath, footage: tuple[str, ...] = ()) -> Dataset:
+    """Open a dataset's folder or URL; `footage` are folders to look for footage in that isn't where
+    it was seen last. Raises DatasetError where it isn't one, or can't be
+    reached."""
     root = path_of(path)
     if is_local(root) and not root.exists():
         raise DatasetError(f"{path}: no such folder; segpipe run INPUT -o {path} makes it")
     reach(root)
     manifest = read_manifest(root)
     if manifest is None:
-        raise DatasetError(f"{root}: not a dataset (no {FILE} in it); segpipe run INPUT -o FOLDER makes one")
-    return Dataset(root, manifest)
+        raise DatasetError(
+            f"{root}: not a dataset (no {FILE} in it); segpipe run INPUT -o FOLDER makes one"
+        )
+    return Dataset(root, manifest, footage)

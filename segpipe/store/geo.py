@@ -1,4 +1,5 @@
-"""GeoParquet 1.1: the metadata that makes `frames` a layer of points for GeoPandas, QGIS, DuckDB and others."""
+"""GeoParquet 1.1: the metadata that makes `frames` a layer of points for GeoPandas, QGIS, DuckDB
+and others."""
 
 from __future__ import annotations
 
@@ -11,6 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 KEY = "geo"
+BBOX = "bbox"
+"""The covering column: readers skip row groups by the statistics of its four numbers."""
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 @lru_cache(maxsize=1)
@@ -40,9 +44,23 @@ class Bounds:
             self.corners[at + 2] = max(self.corners[at + 2], ends["max"])
 
 
+def box_of_point(longitude: float, latitude: float) -> dict[str, float]:
+    """The value of the column `bbox` for a point: a box without extent."""
+    return dict(zip(_SIDES, (longitude, latitude, longitude, latitude), strict=True))
+
+
 def geo_metadata(bounds: Bounds) -> str:
-    """The value of the key `geo` (https://geoparquet.org/releases/v1.1.0/)."""
-    column: dict[str, Any] = {"encoding": "WKB", "geometry_types": ["Point"], "crs": crs()}
+    """The value of the key `geo` (https://geoparquet.org/releases/v1.1.0/). Without bounds it is
+    the same for every file, so that it holds for several files read as one table."""
+    covering = {BBOX: {side: [BBOX, side] for side in _SIDES}}
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": ["Point"],
+        "crs": crs(),
+        "covering": covering,
+    }
     if bounds.corners:
         column["bbox"] = bounds.corners
-    return json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}})
+    return json.dumps(
+        {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+    )

@@ -1,7 +1,8 @@
 """One run at a time in a dataset.
 
-A local folder is held by `flock`, which the kernel lets go when its owner ends, however it ends. Where there is none of it, and on
-object stores, a file with heartbeats stands for the run (`lock_object`).
+A local folder is held by `flock`, which the kernel lets go when its owner ends, however it ends.
+Where there is none of it, and on object stores, a file with heartbeats stands for the run
+(`lock_object`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from segpipe.errors import DatasetError
+from segpipe.core.errors import DatasetError
+from segpipe.runtime.files.paths import AnyPath, is_local
 from segpipe.store.lock_object import TIMING, LockObject, Timing
 from segpipe.store.owner import Owner, busy, read_owner
-from segpipe.store.places import AnyPath, is_local
 
 try:
     import fcntl
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def exclusive(root: AnyPath, timing: Timing | None = None) -> Iterator[None]:
-    """Hold a dataset for one run. Raises DatasetBusy, with who holds it and since when, where another run does; what a dead run
-    held is taken over."""
+    """Hold a dataset for one run. Raises DatasetBusy, with who holds it and since when, where
+    another run does; what a dead run held is taken over."""
     with contextlib.ExitStack() as stack:
         if not (is_local(root) and fcntl is not None and stack.enter_context(_flocked(root))):
             lock = LockObject(root, root / OBJECT, timing or TIMING)
@@ -46,7 +47,8 @@ def exclusive(root: AnyPath, timing: Timing | None = None) -> Iterator[None]:
 
 
 def check_held(root: AnyPath) -> None:
-    """Before a commit: raises DatasetBusy where another run has taken over the dataset that this process holds."""
+    """Before a commit: raises DatasetBusy where another run has taken over the dataset that this
+    process holds."""
     lock = _held.get(str(root))
     if lock is not None:
         lock.check()
@@ -58,14 +60,20 @@ def _flocked(root: Path) -> Iterator[bool]:
     try:
         file = (root / FLOCK).open("a+", encoding="utf-8")
     except OSError as error:
-        raise DatasetError(f"{root}: nothing can be written there ({error.strerror}); choose another folder") from None
+        raise DatasetError(
+            f"{root}: nothing can be written there ({error.strerror}); choose another folder"
+        ) from None
     with file:
         if not _flock(root, file):
             yield False
             return
         left = _note(file)
         if left is not None:  # whoever ends in order takes its note away
-            log.info("%s: the run before ended without letting go (%s); this one goes on", root, left.describe())
+            log.info(
+                "%s: the run before ended without letting go (%s); this one goes on",
+                root,
+                left.describe(),
+            )
         _write(file, Owner.here().text())
         try:
             yield True
@@ -81,7 +89,9 @@ def _flock(root: Path, file: IO[str]) -> bool:
             raise busy(root, _note(file)) from None
         if error.errno in _NO_FLOCK:
             return False
-        raise DatasetError(f"{root}: the folder can't be locked ({error.strerror}); choose another folder") from None
+        raise DatasetError(
+            f"{root}: the folder can't be locked ({error.strerror}); choose another folder"
+        ) from None
     return True
 
 

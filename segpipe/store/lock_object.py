@@ -1,6 +1,8 @@
-"""A lock for places that have none: a small file with its owner, a token and a heartbeat. Who gives no sign of life is dead.
+"""A lock for places that have none: a small file with its owner, a token and a heartbeat. Who gives
+no sign of life is dead.
 
-Nothing can stop a run that was taken for dead and goes on; so each run looks before each commit whether the lock is still its own.
+Nothing can stop a run that was taken for dead and goes on; so each run looks before each commit
+whether the lock is still its own.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ import time
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from segpipe.errors import DatasetBusy, DatasetError
+from segpipe.core.errors import DatasetBusy, DatasetError
+from segpipe.runtime.files.paths import AnyPath, is_local, reaching, read_bytes, remove
 from segpipe.store.owner import Owner, busy, read_owner, utc_now
-from segpipe.store.places import AnyPath, is_local, reaching, read_bytes, remove
 
 log = logging.getLogger(__name__)
 _TRIES = 3
@@ -22,8 +24,9 @@ _TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A sign of life every `beat_s` seconds; silence of `dead_after_s` is death. `settle_s` is how long a run waits before it
-    believes that a lock which it put is its own, where the store can't say so: longer than a request takes."""
+    """A sign of life every `beat_s` seconds; silence of `dead_after_s` is death. `settle_s` is how
+    long a run waits before it believes that a lock which it put is its own, where the store can't
+    say so: longer than a request takes."""
 
     beat_s: float = 10.0
     dead_after_s: float = 60.0
@@ -56,7 +59,12 @@ class LockObject:
                 return self
         raise busy(self.root, read_owner(self._read() or b""))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(DatasetError, OSError):  # what stays is taken over by the next run
@@ -70,7 +78,8 @@ class LockObject:
             other = read_owner(there or b"")
             who = f" ({other.describe()})" if other is not None else ""
             raise DatasetBusy(
-                f"{self.root}: another run has taken this dataset over{who}, for this one gave no sign of life for a while; what "
+                f"{self.root}: another run has taken this dataset over{who}, for this one gave "
+                "no sign of life for a while; what "
                 "was committed stays: run the same command again when the other is done"
             )
 
@@ -79,7 +88,8 @@ class LockObject:
             return True
         if owner is not None and abs(owner.silent_s()) <= self.timing.dead_after_s:
             return False
-        # Silent by our clock, which may not be its own; or a note that nobody can read: dead is what doesn't move.
+        # Silent by our clock, which may not be its own; or a note that nobody can read: dead is
+        # what doesn't move.
         time.sleep(1.5 * self.timing.beat_s)
         return self._read() in (there, None)
 
@@ -88,7 +98,8 @@ class LockObject:
         try:
             self._put(new=True)
         except FileExistsError:
-            return self._is_ours(self._read())  # a put whose answer was lost is sent again, and refused then
+            # A put whose answer was lost is sent again, and refused then
+            return self._is_ours(self._read())
         except Exception as error:  # noqa: BLE001 - stores that don't know the condition say so in many ways
             log.debug("the lock can't be put on condition (%s)", type(error).__name__)
             there = self._read()
@@ -97,7 +108,8 @@ class LockObject:
             self._put()
             return self._stands()
         try:
-            self._put(new=True)  # some stores don't know the condition and say nothing: then this one works, too
+            # Some stores don't know the condition and say nothing: then this one works, too.
+            self._put(new=True)
         except Exception:  # noqa: BLE001 - a refusal, whatever its kind
             return True
         return self._stands()
@@ -113,7 +125,8 @@ class LockObject:
         return True
 
     def _stands(self) -> bool:
-        """Of several that put a lock at the same time, the last one's stands; a while later all see the same one."""
+        """Of several that put a lock at the same time, the last one's stands; a while later all see
+        the same one."""
         time.sleep(self.timing.settle_s)
         return self._is_ours(self._read())
 
@@ -124,7 +137,9 @@ class LockObject:
                     return  # lost: `check` says so
                 self._put()
             except (DatasetError, OSError) as error:
-                log.warning("%s: no sign of life could be given (%s); it is tried again", self.root, error)
+                log.warning(
+                    "%s: no sign of life could be given (%s); it is tried again", self.root, error
+                )
 
     def _read(self) -> bytes | None:
         try:

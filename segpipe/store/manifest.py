@@ -1,30 +1,105 @@
-"""`dataset.json`: what the dataset was made with. A run whose settings differ is refused, the difference named."""
+"""`dataset.json`: what the dataset was made with."""
 
 from __future__ import annotations
 
+import itertools
 import json
-from typing import Any
+import shlex
+from typing import Any, Literal
 
-from segpipe.config import Job
-from segpipe.errors import DatasetError, DatasetMismatch
-from segpipe.models.spec import ClassInfo, ModelSpec
-from segpipe.store.files import write_text
-from segpipe.store.places import AnyPath, read_bytes
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from segpipe.core.config.job import Job, Sampling
+from segpipe.core.config.regions import Polygon, RegionSettings
+from segpipe.core.config.sections import QualitySettings
+from segpipe.core.errors import DatasetError
+from segpipe.inference.models.spec import ClassInfo, ModelSpec
+from segpipe.runtime.files.atomic import write_text
+from segpipe.runtime.files.paths import AnyPath, read_bytes
 from segpipe.store.schema import SCHEMA_VERSION
 
 FILE = "dataset.json"
+MIGRATED = (3, 4)
+"""The schema versions that `segpipe migrate` brings to the present one."""
+MIGRATING = ".migrating"
+"""The folder in a dataset in which it is made anew."""
+Content = dict[str, Any]
+"""A manifest as JSON has it: what is compared, and what is written."""
+_RESTORE = "restore the file from a copy, or make the dataset anew with segpipe run --replace"
 
 
-def make_manifest(job: Job, spec: ModelSpec, precision: str) -> dict[str, Any]:
-    """All that decides what a row holds: schema, model, sampling, regions, quality, and the size of shards, which names the files.
+class _Part(BaseModel):
+    # What another version of segpipe adds is kept
+    model_config = ConfigDict(frozen=True, extra="allow")
 
-    Time and track aren't among it: they differ from clip to clip, and rows are put right where they change (`resume`).
+
+class ManifestClass(_Part):
+    """A class of the model; `colour` is RGB, 0 to 255."""
+
+    id: int
+    name: str
+    colour: tuple[int, int, int]
+    common_class: str | None = None
+
+
+class ManifestModel(_Part):
+    """The model that labelled the frames (`ModelSpec.describe`), and its precision."""
+
+    source: str
+    digest: str
+    classes: tuple[ManifestClass, ...]
+    preprocessing: dict[str, Any] = {}
+    scores: str = "logits"
+    trained: bool = True
+    threshold: float | None = None
+    precision: str
+
+
+class Manifest(_Part):
+    """All that decides what a row holds: schema, model, sampling, regions, quality, and the size of
+    shards, which names the files.
+
+    Time and track aren't among it: they differ from clip to clip, and rows are updated where they
+    change (`resume`). Nor is the choice of video streams: each is a source of its own, and which
+    sources a dataset holds differs from run to run.
     """
+
+    format: Literal["segpipe"] = "segpipe"
+    schema_version: int = SCHEMA_VERSION
+    model: ManifestModel
+    sampling: Sampling
+    frames_per_shard: int
+    regions: RegionSettings
+    ignore_regions: tuple[Polygon, ...]
+    ego_mask: str = "off"
+    quality: QualitySettings = QualitySettings()
+
+    @property
+    def classes(self) -> tuple[ClassInfo, ...]:
+        """The classes with their colours, in the order of their labels."""
+        return tuple(ClassInfo(c.id, c.name, c.colour, c.common_class) for c in self.model.classes)
+
+    def content(self) -> Content:
+        """The manifest as `dataset.json` has it."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+def make_manifest(job: Job, spec: ModelSpec, precision: str) -> Manifest:
+    """The manifest of the dataset that a job makes with a model."""
+    return Manifest.model_validate(
+        {
+            "format": "segpipe",
+            "schema_version": SCHEMA_VERSION,
+            "model": json.loads(json.dumps(spec.describe() | {"precision": precision})),
+            **decided_by_job(job),
+        }
+    )
+
+
+def decided_by_job(job: Job) -> Content:
+    """The part of a manifest that a job decides without its model."""
     return {
-        "format": "segpipe",
-        "schema_version": SCHEMA_VERSION,
-        "model": json.loads(json.dumps(spec.describe() | {"precision": precision})),
-        "sampling": job.sampling.model_dump(),
+        "sampling": job.sampling.model_dump(exclude={"stream"}),
         "frames_per_shard": job.store.frames_per_shard,
         "regions": job.regions.model_dump(mode="json"),
         "ignore_regions": json.loads(json.dumps(job.ignore_regions)),
@@ -33,8 +108,29 @@ def make_manifest(job: Job, spec: ModelSpec, precision: str) -> dict[str, Any]:
     }
 
 
-def read_manifest(root: AnyPath) -> dict[str, Any] | None:
-    """The manifest of a dataset, or None where the folder has none. Raises DatasetError for one that isn't ours."""
+def read_content(root: AnyPath) -> Content | None:
+    """What `dataset.json` holds, or None where the folder has none. Raises DatasetError for one
+    that isn't ours, or of another schema."""
+    content = read_any_content(root)
+    version = SCHEMA_VERSION if content is None else content.get("schema_version")
+    if version in MIGRATED:
+        raise DatasetError(
+            f"{root}: schema version {version}; run segpipe migrate {shlex.quote(str(root))} to "
+            f"bring it to {SCHEMA_VERSION}"
+        )
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        todo = "use a newer segpipe" if newer else "choose another output folder"
+        raise DatasetError(
+            f"{root / FILE}: schema version {version}; this segpipe reads and writes "
+            f"{SCHEMA_VERSION}: {todo}"
+        )
+    return content
+
+
+def read_any_content(root: AnyPath) -> Content | None:
+    """What `dataset.json` holds, whatever its schema version, or None where the folder has none.
+    Raises DatasetError for one that isn't ours."""
     path = root / FILE
     try:
         content = json.loads(read_bytes(path))
@@ -43,50 +139,38 @@ def read_manifest(root: AnyPath) -> dict[str, Any] | None:
     except NotADirectoryError:
         raise DatasetError(f"{root}: not a folder; a dataset is a folder with {FILE}") from None
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: can't be read ({error}); it is written by segpipe run") from None
+        raise DatasetError(
+            f"{path}: can't be read ({error}); it is written by segpipe run"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != "segpipe":
         raise DatasetError(f"{path}: not a segpipe dataset; choose another output folder")
-    version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise DatasetError(
-            f"{path}: schema version {version}; this segpipe reads and writes {SCHEMA_VERSION}: choose another output folder"
-        )
     return content
 
 
-def write_manifest(root: AnyPath, manifest: dict[str, Any]) -> None:
+def read_manifest(root: AnyPath) -> Manifest | None:
+    """The manifest of a dataset, or None where the folder has none. Raises DatasetError as
+    `read_content`, and for a key that is missing or isn't what segpipe writes: a default could be
+    another than the dataset was made with."""
+    content = read_content(root)
+    if content is None:
+        return None
+    try:
+        return Manifest.model_validate(content)
+    except ValidationError as error:
+        raise DatasetError(f"{root / FILE}: {_wrong(error)}; {_RESTORE}") from None
+
+
+def _wrong(error: ValidationError) -> str:
+    """What is wrong with the first key that is, in words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    keys = list(itertools.takewhile(lambda part: isinstance(part, str), first["loc"]))
+    if first["type"] == "missing" and len(keys) == len(first["loc"]):
+        return f"the key {'.'.join(map(str, keys))} is missing"
+    name = ".".join(map(str, keys[: 2 if keys[0] == "model" else 1]))
+    return f"{name} isn't what segpipe run writes ({first['msg']})"
+
+
+def write_manifest(root: AnyPath, manifest: Manifest) -> None:
     """Write `dataset.json` aside and rename it into place."""
-    write_text(root / FILE, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
-
-
-def check_same(root: AnyPath, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raises DatasetMismatch that names each difference, where a dataset was made with other settings."""
-    found = _differences(there, wanted)
-    if found:
-        raise DatasetMismatch(
-            f"{root}: this dataset was made with other settings: {'; '.join(found)}. Write to another folder with -o, "
-            "or throw this dataset away with --replace"
-        )
-
-
-def classes_of(manifest: dict[str, Any]) -> tuple[ClassInfo, ...]:
-    """The classes with their colours."""
-    return tuple(
-        ClassInfo(c["id"], c["name"], (c["colour"][0], c["colour"][1], c["colour"][2])) for c in manifest["model"]["classes"]
-    )
-
-
-def _differences(there: Any, wanted: Any, place: str = "") -> list[str]:
-    if isinstance(there, dict) and isinstance(wanted, dict):
-        keys = list(dict.fromkeys([*there, *wanted]))
-        return [d for k in keys for d in _differences(there.get(k), wanted.get(k), f"{place}.{k}" if place else k)]
-    if there == wanted:
-        return []
-    if isinstance(there, list) and isinstance(wanted, list) and place.endswith("classes"):
-        return [f"{place}: {len(there)} there ({_names(there)}), {len(wanted)} wanted ({_names(wanted)})"]
-    return [f"{place}: {there} there, {wanted} wanted"]
-
-
-def _names(classes: list[dict[str, Any]]) -> str:
-    names = [str(c["name"]) for c in classes]
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
+    text = json.dumps(manifest.content(), indent=2, ensure_ascii=False)
+    write_text(root / FILE, text + "\n")

@@ -1,4 +1,5 @@
-"""What a committed shard tells of itself, in the footer of its `frames` file: a run reads footers to know what is done."""
+"""What a committed shard tells of itself, in the footer of its `frames` file: a run reads footers
+to know what is done."""
 
 from __future__ import annotations
 
@@ -8,10 +9,10 @@ from dataclasses import asdict, dataclass
 
 import pyarrow.parquet as pq
 
-from segpipe.errors import DatasetError
-from segpipe.frames import FileStamp, Shard, SourceInfo
-from segpipe.store.places import AnyPath, gone, opened
-from segpipe.text import printable_text
+from segpipe.core.errors import DatasetError
+from segpipe.core.text import printable_text
+from segpipe.core.types import FileStamp, Shard, SourceInfo
+from segpipe.runtime.files.paths import AnyPath, opened, vanished_error
 
 SHARD_KEY = "segpipe.shard"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -20,12 +21,14 @@ _LISTS = ("failed_files", "transient_files", "chosen")
 
 @dataclass(frozen=True, slots=True)
 class ShardRecord:
-    """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the digest of the source's
-    facts that its times and positions follow from, `places` that of the times and positions themselves. `transient` of the
-    failed frames may work at another time (`transient_files` of images); `attempt` counts earlier tries. `expected` is the
-    number of wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a stream covers.
-    `ego` is the digest of the ego mask whose pixels the rows don't count, empty where there was none.
-    `replaces` names the shard whose rows were taken over: where it is still there, it has to go."""
+    """What a committed shard tells of itself, from the footer of its `frames` file. `facts` is the
+    digest of the source's facts that its times and positions follow from, `places` that of the
+    times and positions themselves. `transient` of the failed frames may work at another time
+    (`transient_files` of images); `attempt` counts earlier tries. `expected` is the number of
+    wanted frames of the whole video. `begin_us` and `end_us` are the UTC times that a shard of a
+    stream covers. `ego` is the digest of the ego mask whose pixels the rows don't count, empty
+    where there was none. `replaces` names the shard whose rows were taken over: where it is still
+    there, it has to go."""
 
     name: str
     source: SourceInfo
@@ -51,9 +54,17 @@ class ShardRecord:
     def shard(self) -> Shard:
         """The shard behind the record, to decode its frames again."""
         return Shard(
-            self.name, self.source, self.frames, self.files, self.start, self.stop, siblings=self.siblings, chosen=self.chosen,
-            expected=self.expected, attempt=self.attempt,
-        )  # fmt: skip
+            self.name,
+            self.source,
+            self.frames,
+            self.files,
+            self.start,
+            self.stop,
+            siblings=self.siblings,
+            chosen=self.chosen,
+            expected=self.expected,
+            attempt=self.attempt,
+        )
 
 
 def record_text(shard: Shard, record: ShardRecord) -> str:
@@ -62,7 +73,10 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
         {
             "name": shard.name,
             "source": asdict(shard.source) | {"uri": printable_text(shard.source.uri)},
-            "files": [[printable_text(f.name), f.size_bytes, f.mtime_ns] for f in shard.files],
+            "files": [
+                [printable_text(f.name), f.size_bytes, f.mtime_ns, printable_text(f.uri), f.body]
+                for f in shard.files
+            ],
             "frames": record.frames,
             "failed": record.failed,
             "start": shard.start,
@@ -85,21 +99,42 @@ def record_text(shard: Shard, record: ShardRecord) -> str:
 
 
 def read_record(path: AnyPath) -> ShardRecord:
-    """A shard's record from its `frames` file. Raises DatasetError where it has none, is broken, or has just been taken out."""
+    """A shard's record from its `frames` file. Raises DatasetError where it has none, is broken, or
+    has just been taken out."""
+    try:
+        return parse_record(footer_text(path), path.stem)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_whole(path, error) from None
+
+
+def footer_text(path: AnyPath) -> str:
+    """A shard's record as its `frames` file carries it. Raises DatasetError as `read_record`."""
     try:
         with opened(path) as file:
             metadata = pq.read_metadata(file).metadata or {}
-        content = json.loads(metadata[SHARD_KEY.encode()])
-        files = tuple(FileStamp(*f) for f in content["files"])
-        source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
-        if content["name"] != path.stem:  # a name from a file is no path: it must not lead out of the dataset
-            raise ValueError(f"it calls itself {content['name']!r}")
-        if not _ID.fullmatch(source.source_id):  # it names the source's file
-            raise ValueError(f"its source calls itself {source.source_id!r}")
-        return ShardRecord(**(content | lists | {"source": source, "files": files}))
+        return str(metadata[SHARD_KEY.encode()], "utf-8")
     except FileNotFoundError:
-        raise gone(path) from None
+        raise vanished_error(path) from None
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DatasetError(
-            f"{path}: not a whole shard of segpipe ({error}); segpipe verify --repair takes it out, then run again"
-        ) from None
+        raise _not_whole(path, error) from None
+
+
+def parse_record(text: str, name: str) -> ShardRecord:
+    """The record of the shard `name` out of its text. Raises KeyError, TypeError or ValueError for
+    what is none, or another shard's."""
+    content = json.loads(text)
+    files = tuple(FileStamp(*f) for f in content["files"])
+    source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
+    # A name from a file is no path: it must not lead out of the dataset
+    if content["name"] != name:
+        raise ValueError(f"it calls itself {content['name']!r}")
+    if not _ID.fullmatch(source.source_id):  # it names the source's file
+        raise ValueError(f"its source calls itself {source.source_id!r}")
+    return ShardRecord(**(content | lists | {"source": source, "files": files}))
+
+
+def _not_whole(path: AnyPath, error: Exception) -> DatasetError:
+    return DatasetError(
+        f"{path}: not a whole shard of segpipe ({error}); segpipe verify --repair takes it "
+        "out, then run again"
+    )

@@ -1,100 +1,131 @@
-"""Shards put right without segmenting again: when a source's clock or track has changed since its shards were written, or the
-video has other shards besides them, their `frames` files are written anew, and nothing else."""
+"""Footage that lies at another root now: the table `addresses` is told, and nothing is run."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import replace
-from typing import Any
+import os
+import time
+from pathlib import Path, PurePath
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from segpipe.core.errors import ConfigError, DatasetError, SourceError
+from segpipe.core.redact import is_url, redact
+from segpipe.core.text import counted, printable_text
+from segpipe.runtime.files.paths import AnyPath
+from segpipe.sources import source_of
+from segpipe.sources.fingerprint import fingerprint
+from segpipe.store import index
+from segpipe.store.address import Address
+from segpipe.store.address_file import load_addresses, write_addresses
+from segpipe.store.addresses import Addresses
+from segpipe.store.records import ShardRecord
+from segpipe.store.which_source import places_of
 
-from segpipe.frames import FrameRef, Shard
-from segpipe.store.files import whole
-from segpipe.store.geo import KEY as GEO_KEY
-from segpipe.store.geo import Bounds, geo_metadata
-from segpipe.store.lock import check_held
-from segpipe.store.places import readable
-from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
-from segpipe.store.rows import PlaceDigest, place_columns
-from segpipe.store.schema import FRAMES
-from segpipe.store.writer import Store
-from segpipe.telemetry.locate import Locator
-from segpipe.telemetry.photos import Place
-from segpipe.text import printable_text
-
-log = logging.getLogger(__name__)
-_NOWHERE = FrameRef("", "", "")
+SAMPLE = 64
+"""So many files are compared by their fingerprints, all where there are fewer."""
+_MOST_ROOTS = 10
 
 
-def relocate(store: Store, record: ShardRecord, locator: Locator) -> ShardRecord | None:
-    """Put a shard right whose source's facts have changed; the record as it is now, or None where its rows are right already.
+def relocate(root: AnyPath, old: str, new: str, force: bool = False) -> tuple[int, int]:
+    """Note that all that was last seen at or below `old` is at `new` now: how many files that are,
+    and how many of them aren't there. The dataset must be held.
 
-    A shard is put right whole or not at all, and one that a killed run didn't reach is put right by the next.
+    Raises SourceError where `new` doesn't exist (but for `force`), DatasetError for an `old` where
+    nothing was seen, for a file of another content, and for a stream's address.
     """
-    if locator.facts is None or record.facts == locator.facts.digest():
-        return None
-    table = pq.read_table(readable(store.path("frames", record.name)), partitioning=None)
-    columns = _columns(table, record, locator)
-    digest = PlaceDigest()
-    for row in columns:
-        digest.add(row)
-    if digest.text() == record.places:
-        return None
-    log.info("%s: times and positions are put right", record.name)
-    record = replace(record, facts=locator.facts.digest(), places=digest.text())
-    _publish(store, _placed(table, columns), record)
-    return record
+    records = index.read_records(root)
+    _refuse_streams(records, old, new)
+    addresses = load_addresses(root, records)
+    place = next((p for p in places_of(old) if addresses.below(p)), "")
+    rows = addresses.last_seen_below(place) if place else []
+    if not rows:
+        raise DatasetError(_unknown(addresses, old, place))
+    target = os.path.realpath(Path(new).expanduser())
+    if printable_text(target) == place:
+        raise ConfigError(f"{new}: that is where it was seen last; name another place")
+    away = 0
+    if os.path.isdir(target) and rows[0].uri == place:
+        raise ConfigError(f"{new}: a folder, and {old} was a file; name the file")
+    if os.path.exists(target):
+        away = _compare(rows, place, target)
+    elif not force:
+        raise SourceError(
+            f"{new}: no such file or folder; --force notes it as the new place all the same"
+        )
+    addresses.move(place, printable_text(target), time.time_ns() // 1000)
+    write_addresses(root, addresses)
+    return len(rows), away
 
 
-def restate(store: Store, record: ShardRecord, planned: Shard) -> ShardRecord:
-    """Bring what a shard says of its whole video up to date with a new plan in which it stays; the record as it is now."""
-    if (record.siblings, record.expected) == (planned.siblings, planned.expected):
-        return record
-    record = replace(record, siblings=planned.siblings, expected=planned.expected)
-    _publish(store, pq.read_table(readable(store.path("frames", record.name)), partitioning=None), record)
-    return record
+def _refuse_streams(records: list[ShardRecord], old: str, new: str) -> None:
+    """Raises DatasetError for the address of a stream."""
+    places = set(places_of(old))
+    live = [r.source for r in records if not source_of(r.source.kind).replayable]
+    known = next((s.source_id for s in live if s.uri in places), "")
+    if known or is_url(old) or is_url(new):
+        goes = f"; segpipe forget takes out {known}" if known else ""
+        raise DatasetError(
+            f"{redact(old)}: a stream is known by its address, so at {redact(new)} it is another "
+            f"stream: record that one, and what was recorded stays as it is{goes}"
+        )
 
 
-def _placed(table: pa.Table, columns: list[dict[str, Any]]) -> pa.Table:
-    """The table with other columns of time and place."""
-    for name in place_columns(_NOWHERE):
-        values = pa.array([row[name] for row in columns], FRAMES.field(name).type)
-        table = table.set_column(table.schema.get_field_index(name), FRAMES.field(name), values)
-    return table
+def _compare(rows: list[Address], old: str, new: str) -> int:
+    """How many of the files aren't at the new place. Raises DatasetError for one that is there with
+    another content: all sizes are compared, and the fingerprints of a sample."""
+    there: list[tuple[Address, Path]] = []
+    for row in rows:
+        path = Path(new + row.uri[len(old.rstrip("/")) :])
+        try:
+            size = path.stat().st_size
+        except OSError:
+            continue
+        if size != row.size_bytes:
+            raise _another(path, row)
+        there.append((row, path))
+    if not there:
+        raise DatasetError(
+            f"{new}: nothing of what was seen at {old} is there ({counted(len(rows), 'file')}); "
+            "name the folder that holds it now"
+        )
+    with_content = [(row, path) for row, path in there if row.size_bytes > 0 and row.body]
+    for row, path in with_content[:: -(-len(with_content) // SAMPLE) or 1]:
+        try:
+            key = fingerprint(path, row.size_bytes).key
+        except OSError as error:
+            raise SourceError(f"{path}: can't be read ({error.strerror or error})") from None
+        if key != row.key.partition("x")[0]:
+            raise _another(path, row)
+    return len(rows) - len(there)
 
 
-def _publish(store: Store, table: pa.Table, record: ShardRecord) -> None:
-    """Write a shard's `frames` file anew, aside and renamed."""
-    path = store.path("frames", record.name)
-    bounds = Bounds()
-    bounds.add(table)
-    metadata = {SHARD_KEY: record_text(record.shard(), record), GEO_KEY: geo_metadata(bounds)}
-    table = table.replace_schema_metadata((table.schema.metadata or {}) | {k.encode(): v.encode() for k, v in metadata.items()})
-    with whole(path) as file:
-        pq.write_table(table, file, compression="zstd", compression_level=store.settings.compression_level)
-        check_held(store.root)
+def _another(path: Path, row: Address) -> DatasetError:
+    return DatasetError(
+        f"{path}: holds another content than {row.uri} did; nothing was changed: name the folder "
+        "with the same files, or run segpipe run over this one"
+    )
 
 
-def _columns(table: pa.Table, record: ShardRecord, locator: Locator) -> list[dict[str, Any]]:
-    """The columns of time and place of each row as they ought to be. An image that the facts don't know keeps what
-    it had."""
-    places = _places(table, record, locator)
-    kept = table.select(list(place_columns(_NOWHERE)))
-    kept = kept.set_column(kept.schema.get_field_index("timestamp"), "timestamp", kept["timestamp"].cast(pa.int64())).to_pylist()
-    return [
-        old if p is None else place_columns(FrameRef("", "", "", None, None, p.time_us, p.time_source, p.position))
-        for old, p in zip(kept, places, strict=True)
-    ]
+def _unknown(addresses: Addresses, old: str, place: str) -> str:
+    if place:
+        return f"{old}: all that was seen there has been seen elsewhere since"
+    roots = known_roots(addresses)
+    known = ", ".join(roots) or "none: the dataset has no footage in files"
+    return f"{old}: nothing was ever seen there; footage was last seen below: {known}"
 
 
-def _places(table: pa.Table, record: ShardRecord, locator: Locator) -> list[Place | None]:
-    if record.source.kind == "images":
-        names = [uri.rpartition("/")[2] for uri in table["uri"].to_pylist()]
-        return [place if locator.knows(printable_text(n)) else None for n, place in zip(names, locator.named(names), strict=True)]
-    pts_s = table["pts_s"].to_numpy(zero_copy_only=False).astype(np.float64)
-    known_pts = np.isfinite(pts_s)  # a row for what couldn't be read has no time
-    places = iter(locator.of_video(pts_s[known_pts]))
-    return [next(places) if k else Place() for k in known_pts]
+def known_roots(addresses: Addresses, most: int = _MOST_ROOTS) -> list[str]:
+    """The folders below which all footage was seen last: at most so many, so common ones are named
+    where there are more."""
+    folders = {PurePath(row.uri).parent for row in addresses.rows() if _is_latest(addresses, row)}
+    folders = _topmost(folders)
+    while len(folders) > most:
+        depth = max(len(f.parts) for f in folders)
+        folders = _topmost({f.parent if len(f.parts) == depth else f for f in folders})
+    return sorted(map(str, folders))
+
+
+def _is_latest(addresses: Addresses, row: Address) -> bool:
+    return addresses.latest(row.key) == row.uri
+
+
+def _topmost(folders: set[PurePath]) -> set[PurePath]:
+    return {f for f in folders if not folders.intersection(f.parents)}

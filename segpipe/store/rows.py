@@ -10,20 +10,37 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from segpipe import masks
-from segpipe.frames import FrameFailure, FrameRef, Position
-from segpipe.models.spec import ClassInfo
-from segpipe.results import FrameResult, Verdict
-from segpipe.secrets import redact
-from segpipe.store.schema import CLASS_STATS, FRAMES, MASKS, PERMANENT, STATUS_ERROR, STATUS_OK, TRANSIENT
-from segpipe.text import printable_text
+from segpipe.core.redact import redact
+from segpipe.core.text import printable_text
+from segpipe.core.types import FrameFailure, FrameRef, Position, Value
+from segpipe.inference.measures.measuring import MeasuredFrame
+from segpipe.inference.measures.table import frame_columns
+from segpipe.inference.models.spec import ClassInfo
+from segpipe.store import masks
+from segpipe.store.geo import BBOX, box_of_point
+from segpipe.store.schema import (
+    CLASS_STATS,
+    FRAMES,
+    MASKS,
+    PERMANENT,
+    STATUS_ERROR,
+    STATUS_OK,
+    TRANSIENT,
+)
 
-_WHOLE_NUMBERS = ("x_min", "y_min", "x_max", "y_max", "components")
 _WKB_POINT = struct.Struct("<BIdd")
 _PLACE_NAMES = (
-    "timestamp", "timestamp_source", "latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "position_accuracy_m",
-    "position_source", "track_m",
-)  # fmt: skip
+    "timestamp",
+    "timestamp_source",
+    "latitude",
+    "longitude",
+    "altitude_m",
+    "speed_mps",
+    "heading_deg",
+    "position_accuracy_m",
+    "position_source",
+    "odometer_m",
+)
 
 
 @dataclass
@@ -44,55 +61,45 @@ class RowBuffer:
 
     def add_failure(self, failure: FrameFailure) -> None:
         """A frame that was attempted: a row in `frames`, none in the other tables."""
-        said = {"error": printable_text(redact(failure.error)), "error_class": TRANSIENT if failure.transient else PERMANENT}
-        self.frames.append(self._frame_row(failure.ref) | {"usable": False, "status": STATUS_ERROR} | said)
+        self.frames.append(
+            {
+                **self._frame_row(failure.ref),
+                **{c.name: c.of_failed for c in frame_columns()},
+                "status": STATUS_ERROR,
+                "error": printable_text(redact(failure.error)),
+                "error_class": TRANSIENT if failure.transient else PERMANENT,
+            }
+        )
 
-    def add(self, result: FrameResult, verdict: Verdict) -> None:
+    def add(self, measured: MeasuredFrame) -> None:
         """A frame's row, a row per region and class that is present, and its mask."""
-        s, q = result.statistics, result.quality
+        result = measured.result
         height, width = result.labels.shape
         self.frames.append(
-            self._frame_row(result.ref)
-            | {
+            {
+                **self._frame_row(result.ref),
+                **{name: _known(value) for name, value in measured.values.items()},
                 "width": width,
                 "height": height,
-                "valid_pixels": int(s.valid_pixels[0]),
-                "mean_confidence": _known(s.mean_confidence),
-                "mean_entropy": _known(s.mean_entropy),
-                "sharpness": None if q is None else _known(q.sharpness),
-                "brightness": None if q is None else _known(q.brightness),
-                "contrast": None if q is None else _known(q.contrast),
-                "saturated_fraction": None if q is None else _known(q.saturated_fraction),
-                "changed_fraction": verdict.changed_fraction,
-                "usable": verdict.usable,
                 "status": STATUS_OK,
             }
         )
-        self.stats.append(self._stats(result))
+        self.stats.append(self._stats(measured))
         values, lengths = masks.encode(result.labels)
         self.mask_keys.append(_keys(result.ref) | {"height": height, "width": width})
         self.values.append(values)
         self.lengths.append(lengths)
         self.mask_bytes += values.nbytes + lengths.nbytes
 
-    def _stats(self, result: FrameResult) -> dict[str, Any]:
-        """The columns of a frame's class statistics: arrays over its regions and classes that are present."""
-        s = result.statistics
-        region, k = np.nonzero(s.pixel_count)
-        count, valid = s.pixel_count[region, k], s.valid_pixels[region]
-        found: dict[str, Any] = {name: getattr(s, name)[region, k].astype(np.int32) for name in _WHOLE_NUMBERS}
-        return found | {
-            "ref": result.ref,
-            "region": [s.regions[r] for r in region],
-            "class_id": k.astype(np.int32),
-            "class_name": [self.classes[i].name for i in k],
-            "pixel_count": count,
-            "valid_pixels": valid,
-            "pixel_fraction": count / valid,
-            "mean_confidence": s.confidence[region, k],
-            "centroid_x": s.centroid_x[region, k],
-            "centroid_y": s.centroid_y[region, k],
-            "largest_component_fraction": s.largest[region, k],
+    def _stats(self, measured: MeasuredFrame) -> dict[str, Any]:
+        """The columns of a frame's class statistics: arrays over its regions and classes that are
+        present."""
+        regions = measured.result.statistics.regions
+        return measured.classes | {
+            "ref": measured.result.ref,
+            "region": [regions[r] for r in measured.region],
+            "class_id": measured.class_id.astype(np.int32),
+            "class_name": [self.classes[i].name for i in measured.class_id],
         }
 
     def _frame_row(self, ref: FrameRef) -> dict[str, Any]:
@@ -132,9 +139,20 @@ class RowBuffer:
         offsets = pa.array(np.concatenate(([0], np.cumsum(sizes))).astype(np.int32))
         flat_values = np.concatenate(self.values) if sizes else np.empty(0, np.uint8)
         flat_lengths = np.concatenate(self.lengths) if sizes else np.empty(0, np.uint32)
-        columns = [pa.array([row[n] for row in self.mask_keys], MASKS.field(n).type) for n in MASKS.names[:5]]
-        columns.append(pa.ListArray.from_arrays(offsets, pa.array(flat_values), type=MASKS.field("values").type))
-        columns.append(pa.ListArray.from_arrays(offsets, pa.array(flat_lengths), type=MASKS.field("lengths").type))
+        columns = [
+            pa.array([row[n] for row in self.mask_keys], MASKS.field(n).type)
+            for n in MASKS.names[:5]
+        ]
+        columns.append(
+            pa.ListArray.from_arrays(
+                offsets, pa.array(flat_values), type=MASKS.field("values").type
+            )
+        )
+        columns.append(
+            pa.ListArray.from_arrays(
+                offsets, pa.array(flat_lengths), type=MASKS.field("lengths").type
+            )
+        )
         return pa.Table.from_arrays(columns, schema=MASKS)
 
 
@@ -144,6 +162,7 @@ def place_columns(ref: FrameRef) -> dict[str, Any]:
     found = {"timestamp": ref.timestamp_us, "timestamp_source": ref.timestamp_source}
     return found | {
         "geometry": None if p is None else wkb_point(p),
+        BBOX: None if p is None else box_of_point(p.longitude, p.latitude),
         "latitude": None if p is None else p.latitude,
         "longitude": None if p is None else p.longitude,
         "altitude_m": None if p is None else p.altitude_m,
@@ -151,7 +170,7 @@ def place_columns(ref: FrameRef) -> dict[str, Any]:
         "heading_deg": None if p is None else p.heading_deg,
         "position_accuracy_m": None if p is None else p.accuracy_m,
         "position_source": None if p is None else printable_text(p.source),
-        "track_m": None if p is None else p.track_m,
+        "odometer_m": None if p is None else p.odometer_m,
     }
 
 
@@ -174,7 +193,8 @@ def wkb_point(position: Position) -> bytes:
     return _WKB_POINT.pack(1, 1, position.longitude, position.latitude)
 
 
-def _known(value: float) -> float | None:
+def _known(value: Value) -> Value:
+    """NaN is what isn't known: null."""
     return None if value != value else value
 
 

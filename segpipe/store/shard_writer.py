@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segpipe.frames import FrameFailure, Shard
-from segpipe.results import FrameResult, Verdict
-from segpipe.store.files import aside, publish
-from segpipe.store.geo import KEY as GEO_KEY
-from segpipe.store.geo import Bounds, geo_metadata
+from segpipe.core.types import FrameFailure, Shard
+from segpipe.inference.measures.measuring import MeasuredFrame
+from segpipe.runtime.files.atomic import publish, temp_path
+from segpipe.sources import source_of
+from segpipe.store.geo import Bounds
 from segpipe.store.lock import check_held
-from segpipe.store.records import SHARD_KEY, ShardRecord, record_text
+from segpipe.store.records import ShardRecord
 from segpipe.store.rows import RowBuffer
-from segpipe.store.schema import COMMIT_ORDER, GAPS, SCHEMA_VERSION, TABLES
-from segpipe.text import printable_text
+from segpipe.store.schema import COMMIT_ORDER, TABLES
+from segpipe.store.shard_files import ShardFiles
+from segpipe.store.table_files import ROWS_AT_ONCE, describe_frames, file_schema, table_writer
 
-if TYPE_CHECKING:
-    from segpipe.store.writer import Store
-
-ROWS_AT_ONCE = 64
-"""Frames in memory before they are written as a row group: the memory of a run doesn't grow with the shard."""
 BYTES_AT_ONCE = 64 * 2**20
-"""The same in bytes of masks: noise in a large picture makes a run of every pixel."""
-_DICTIONARY = ["source_id", "region", "class_name", "status", "error", "uri", "timestamp_source", "position_source"]
-NO_VERDICT = Verdict(None, True)
+"""Bytes of masks in memory before they are written: noise in a large picture makes a run of every
+pixel."""
 
 
 class ShardWriter:
     """Writes one shard's three files aside and renames them, `frames` last."""
 
-    def __init__(self, store: Store, shard: Shard, facts: str = "", ego: str = "") -> None:
+    def __init__(self, store: ShardFiles, shard: Shard, facts: str = "", ego: str = "") -> None:
         self.store, self.shard, self.facts, self.ego = store, shard, facts, ego
+        self.files_are_frames = source_of(shard.source.kind).files_are_frames
         self.bounds, self.copied = Bounds(), False
         self.buffer = RowBuffer(store.classes)
         self.frames = self.failed = self.transient = 0
@@ -56,33 +51,34 @@ class ShardWriter:
         return self
 
     def _open(self) -> None:
-        check_held(self.store.root)  # before the work, too: what can't be committed needn't be computed
+        # Before the work, too: what can't be committed needn't be computed.
+        check_held(self.store.root)
         for table in TABLES:
-            schema = TABLES[table].with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
-            self._writers[table] = pq.ParquetWriter(
-                aside(self.store.path(table, self.shard.name)), schema, compression="zstd",
-                compression_level=self.store.settings.compression_level,
-                use_dictionary=[c for c in schema.names if c in _DICTIONARY],
-            )  # fmt: skip
+            file, level = (
+                temp_path(self.store.path(table, self.shard.name)),
+                self.store.settings.compression_level,
+            )
+            self._writers[table] = table_writer(table, file, level)
 
-    def add(self, item: FrameResult | FrameFailure, verdict: Verdict = NO_VERDICT) -> None:
+    def add(self, item: MeasuredFrame | FrameFailure) -> None:
         """Add a frame's rows."""
         if isinstance(item, FrameFailure):
             self.failed += 1
             self.transient += item.transient
-            if self.shard.source.kind == "images":
-                name = printable_text(item.ref.uri.rpartition(os.sep)[2])
-                self.failed_files.append(name)
-                self.transient_files += [name] if item.transient else []
+            if self.files_are_frames:
+                key = item.ref.frame_id.partition(":")[2]
+                self.failed_files.append(key)
+                self.transient_files += [key] if item.transient else []
             self.buffer.add_failure(item)
         else:
-            self.buffer.add(item, verdict)
+            self.buffer.add(item)
         self.frames += 1
         if len(self.buffer) >= ROWS_AT_ONCE or self.buffer.mask_bytes >= BYTES_AT_ONCE:
             self._flush()
 
     def copy(self, table: str, rows: pa.Table) -> None:
-        """Add rows of a table as they are; that their places are right is for the next run to look at."""
+        """Add rows of a table as they are; that their places are right is for the next run to look
+        at."""
         self.copied = True
         if rows.num_rows:
             self._write(table, rows.cast(TABLES[table]))
@@ -97,7 +93,12 @@ class ShardWriter:
             self.bounds.add(rows)
         self._writers[table].write_table(rows)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if error is None:
             try:
                 self._commit()
@@ -110,13 +111,22 @@ class ShardWriter:
     def _commit(self) -> None:
         self._flush()
         record = ShardRecord(
-            self.shard.name, self.shard.source, self.shard.files, self.frames, self.failed, failed_files=tuple(self.failed_files),
-            facts=self.facts, places=self.buffer.places.text() if not self.copied else "", transient=self.transient,
-            transient_files=tuple(self.transient_files), begin_us=self.begin_us, end_us=self.end_us, replaces=self.replaces,
+            self.shard.name,
+            self.shard.source,
+            self.shard.files,
+            self.frames,
+            self.failed,
+            failed_files=tuple(self.failed_files),
+            facts=self.facts,
+            places=self.buffer.places.text() if not self.copied else "",
+            transient=self.transient,
+            transient_files=tuple(self.transient_files),
+            begin_us=self.begin_us,
+            end_us=self.end_us,
+            replaces=self.replaces,
             ego=self.ego,
-        )  # fmt: skip
-        metadata = {SHARD_KEY: record_text(self.shard, record), GEO_KEY: geo_metadata(self.bounds)}
-        self._writers["frames"].add_key_value_metadata(metadata)
+        )
+        describe_frames(self._writers["frames"], self.shard, record, self.bounds)
         for writer in self._writers.values():
             writer.close()
         self._write_gaps()
@@ -129,14 +139,15 @@ class ShardWriter:
 
     def _write_gaps(self) -> None:
         if self.gaps:
-            schema = GAPS.with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION)})
+            table = pa.Table.from_pylist(self.gaps, file_schema("gaps"))
             pq.write_table(
-                pa.Table.from_pylist(self.gaps, schema), aside(self.store.path("gaps", self.shard.name)), compression="zstd"
+                table, temp_path(self.store.path("gaps", self.shard.name)), compression="zstd"
             )
 
     def _drop(self) -> None:
         for writer in self._writers.values():
-            with contextlib.suppress(Exception):  # on a full disk closing fails too, and the file has to go all the more
+            # On a full disk closing fails too, and the file has to go all the more
+            with contextlib.suppress(Exception):
                 writer.close()
         for table in COMMIT_ORDER:
-            aside(self.store.path(table, self.shard.name)).unlink(missing_ok=True)
+            temp_path(self.store.path(table, self.shard.name)).unlink(missing_ok=True)

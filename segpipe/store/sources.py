@@ -1,89 +1,145 @@
-"""The table `sources`: a file of one row for each source, with its clocks, its track, its ego mask and its drive."""
+"""The table `sources`: a file of one row for each source, with its clocks, its track, its ego mask
+and its drive."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+import re
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segpipe import masks
-from segpipe.errors import DatasetError
-from segpipe.frames import Position, SourceInfo
-from segpipe.store.files import whole
-from segpipe.store.places import AnyPath, each, listed, make_folder, readable
+from segpipe.core.errors import DatasetError
+from segpipe.core.text import printable_text
+from segpipe.core.types import SourceInfo
+from segpipe.runtime.files.atomic import atomic_write, make_folder
+from segpipe.runtime.files.paths import AnyPath, list_dir, map_paths, remove
+from segpipe.sources.fingerprint import is_key
+from segpipe.sources.table import source_of
+from segpipe.store import file_streams, masks
+from segpipe.store.forget_mark import marked_names
+from segpipe.store.lock import check_held
+from segpipe.store.reading import read_whole
 from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
+from segpipe.store.source_reading import FIX_ARRAYS, metadata_of_row
+from segpipe.store.time_maps import entries
 from segpipe.telemetry.choose import COUNTED_NOT_DROPPED
-from segpipe.telemetry.facts import Clock, Photo, SourceFacts
 from segpipe.telemetry.interpolate import odometer
+from segpipe.telemetry.metadata import Photo, SourceMetadata
 from segpipe.telemetry.track import NO_TIME, Track
-from segpipe.text import printable_text
 
-FOLDER = "sources"
-_KEY = "segpipe.facts"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIX_ARRAYS = ("latitude", "longitude", "altitude_m", "speed_mps", "heading_deg", "accuracy_m")
+FOLDER = file_streams.FOLDER
 
 
-def write_facts(root: AnyPath, facts: SourceFacts) -> None:
+_KEY = file_streams.KEY
+
+
+def write_source_metadata(root: AnyPath, facts: SourceMetadata) -> None:
     """Write a source's row, aside and renamed."""
     path = _path(root, facts.info.source_id)
     make_folder(path.parent)
-    extra = {"key": facts.key, "order": facts.order, "max_gap_s": facts.max_gap_s, "refused": facts.refused,
-             "dropped": facts.track.dropped if facts.track is not None else {}}  # fmt: skip
-    schema = SOURCES.with_metadata({"segpipe.schema_version": str(SCHEMA_VERSION), _KEY: json.dumps(extra)})
+    dropped = facts.track.dropped if facts.track is not None else {}
+    extra = {
+        "key": facts.key,
+        "order": facts.order,
+        "max_gap_s": facts.max_gap_s,
+        "refused": facts.refused,
+        "dropped": dropped,
+    }
+    extra |= file_streams.streams_content(facts)
+    schema = SOURCES.with_metadata(
+        {"segpipe.schema_version": str(SCHEMA_VERSION), _KEY: json.dumps(extra)}
+    )
     row = _row(facts)
-    lists = {"photos": _photos(facts.photos)} | ({"track": _fixes(facts.track, facts.max_gap_s)} if facts.track is not None else {})
-    arrays = [lists[f.name].cast(f.type) if f.name in lists else pa.array([row.get(f.name)], f.type) for f in schema]
-    with whole(path) as file:
+    lists = {"photos": _photos(facts.photos)} | (
+        {"track": _fixes(facts.track, facts.max_gap_s)} if facts.track is not None else {}
+    )
+    if facts.time_map is not None:
+        lists["time_map"] = _one_list(entries(facts.time_map))
+    arrays = [
+        lists[f.name].cast(f.type) if f.name in lists else pa.array([row.get(f.name)], f.type)
+        for f in schema
+    ]
+    with atomic_write(path) as file:
         pq.write_table(pa.Table.from_arrays(arrays, schema=schema), file, compression="zstd")
 
 
-def read_facts(root: AnyPath, source_id: str) -> SourceFacts | None:
-    """A source's facts; None where it has no row yet. Raises DatasetError where the row is broken."""
+def read_source_metadata(root: AnyPath, source_id: str) -> SourceMetadata | None:
+    """A source's facts; None where it has no row yet. Raises DatasetError where the row is
+    broken."""
     path = _path(root, source_id)
     try:
-        table = pq.read_table(readable(path), partitioning=None)
+        table = read_whole(path)
         extra = json.loads((table.schema.metadata or {})[_KEY.encode()])
-        return _facts(table, extra)
+        return metadata_of_row(table, extra)
     except FileNotFoundError:
         return None
     except (KeyError, ValueError, TypeError, IndexError, OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{path}: not a whole row of sources ({error}); delete it and run again") from None
+        raise DatasetError(
+            f"{path}: not a whole row of sources ({error}); delete it and run again"
+        ) from None
 
 
-def all_facts(root: AnyPath) -> list[SourceFacts]:
+def all_source_metadata(root: AnyPath) -> list[SourceMetadata]:
     """The facts of every source, by id."""
-    found = each(lambda p: read_facts(root, p.stem), listed(root / FOLDER, ".parquet"))
+    paths = [_path(root, source_id) for source_id in source_ids(root)]
+    found = map_paths(lambda p: read_source_metadata(root, p.stem), paths)
     return [f for f in found if f is not None]
+
+
+def sources_of_file(root: AnyPath, file_id: str) -> list[str]:
+    """The ids of the sources with a row that are in one file: its video streams."""
+    one = re.compile(rf"(v\d+-)?{re.escape(file_id)}")
+    return [name for name in source_ids(root) if one.fullmatch(name)]
+
+
+def source_ids(root: AnyPath) -> list[str]:
+    """The ids of the sources that have a row, without one that is being taken out."""
+    gone = marked_names(root, FOLDER)
+    return [p.stem for p in list_dir(root / FOLDER, ".parquet") if p.stem not in gone]
+
+
+def remove_source(root: AnyPath, source_id: str) -> None:
+    """Take out a source's row."""
+    check_held(root)
+    remove(_path(root, source_id))
 
 
 def _path(root: AnyPath, source_id: str) -> AnyPath:
     return root / FOLDER / f"{source_id}.parquet"
 
 
-def _row(facts: SourceFacts) -> dict[str, Any]:
-    """The columns but for track and photos."""
+def _row(facts: SourceMetadata) -> dict[str, Any]:
+    """The columns but for track, time map and photos."""
     dropped = facts.track.dropped if facts.track is not None else {}
     ego = None if facts.ego is None else masks.encode(facts.ego.astype(np.uint8))
     lengths = None
-    if ego is not None:  # the runs alternate: the first one is of pixels that count, and has no length where there are none
+    if ego is not None:
+        # The runs alternate: the first one is of pixels that count, and has no length where there
+        # are none.
         lengths = ([] if ego[0][0] == 0 else [0]) + ego[1].tolist()
     return {
         "source_id": facts.info.source_id,
         "kind": facts.info.kind,
         "uri": printable_text(facts.info.uri),
+        "fingerprint": _fingerprint(facts.info),
+        "stream": facts.stream,
         "media_start_s": facts.media_start_s,
         "duration_s": facts.duration_s,
-        "start": facts.start_us,
+        "start_time": facts.start_us,
         "start_source": facts.start_source,
         "offset_s": facts.offset_s,
         "clocks": [
-            {"source": c.source, "file": None if c.file is None else printable_text(c.file), "raw": printable_text(c.raw),
-             "utc": c.utc_us, "note": c.note or None}
+            {
+                "source": c.source,
+                "file": None if c.file is None else printable_text(c.file),
+                "raw": printable_text(c.raw),
+                "utc": c.utc_us,
+                "note": c.note or None,
+                "other_utc": c.other_us,
+            }
             for c in facts.clocks
         ],
         "drive_id": facts.drive_id or facts.info.source_id,
@@ -96,21 +152,44 @@ def _row(facts: SourceFacts) -> dict[str, Any]:
         "ego_fraction": None if facts.ego is None else float(facts.ego.mean()),
         "ego_lengths": lengths,
         "notes": [printable_text(n) for n in facts.notes],
-    }  # fmt: skip
+    }
+
+
+def _fingerprint(info: SourceInfo) -> str | None:
+    """The fingerprint of the file that a source is in; none of a folder, which has many files, of a
+    stream, which has none, and of a file whose content isn't known."""
+    kind = source_of(info.kind)
+    is_file = kind.replayable and not kind.files_are_frames
+    return info.file_id if is_file and is_key(info.file_id) else None
 
 
 def _fixes(track: Track, max_gap_s: float) -> pa.Array:
     """A track as one list of fixes."""
-    arrays = {"media_s": track.media_s, **{n: getattr(track, n) for n in _FIX_ARRAYS}, "track_m": odometer(track, max_gap_s)}
-    columns = [pa.array(track.time_us, pa.int64(), mask=track.time_us == NO_TIME).cast(FIX.field("time").type)]
+    arrays = {
+        "media_s": track.media_s,
+        **{n: getattr(track, n) for n in FIX_ARRAYS},
+        "odometer_m": odometer(track, max_gap_s),
+    }
+    columns = [
+        pa.array(track.time_us, pa.int64(), mask=track.time_us == NO_TIME).cast(
+            FIX.field("time").type
+        )
+    ]
     columns += [pa.array(values, pa.float64(), from_pandas=True) for values in arrays.values()]
     return _one_list(pa.StructArray.from_arrays(columns, fields=list(FIX)))
 
 
 def _photos(photos: tuple[Photo, ...]) -> pa.Array:
     rows = [
-        {"file": p.name, "size_bytes": p.size_bytes, "mtime_ns": p.mtime_ns, "time": p.time_us, "time_source": p.time_source}
-        | {n: None if p.own is None else getattr(p.own, n) for n in _FIX_ARRAYS}
+        {
+            "key": p.key,
+            "file": p.name,
+            "size_bytes": p.size_bytes,
+            "mtime_ns": p.mtime_ns,
+            "time": p.time_us,
+            "time_source": p.time_source,
+        }
+        | {n: None if p.own is None else getattr(p.own, n) for n in FIX_ARRAYS}
         for p in photos
     ]
     return _one_list(pa.array(rows, SOURCES.field("photos").type.value_type))
@@ -118,59 +197,3 @@ def _photos(photos: tuple[Photo, ...]) -> pa.Array:
 
 def _one_list(values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
-
-
-def _facts(table: pa.Table, extra: dict[str, Any]) -> SourceFacts:
-    row = table.drop_columns(["track", "clocks", "photos", "ego_lengths"]).to_pylist()[0]
-    ego = None
-    if row["ego_height"] is not None:
-        lengths = _values(table, "ego_lengths").to_numpy(zero_copy_only=False).astype(np.uint32)
-        ego = masks.decode(np.arange(len(lengths), dtype=np.uint8) % 2, lengths, row["ego_height"], row["ego_width"]).astype(bool)
-    return SourceFacts(
-        SourceInfo(row["source_id"], row["kind"], row["uri"]),
-        extra["key"], row["media_start_s"], row["duration_s"], _us(row["start"]), row["start_source"], row["offset_s"],
-        _read_clocks(_values(table, "clocks")), _track(row["track_source"], _values(table, "track"), extra["dropped"]), ego,
-        row["drive_id"], row["drive_index"], row["gap_before_s"], tuple(row["notes"] or ()),
-        _read_photos(_values(table, "photos")), tuple(extra["order"]), extra["max_gap_s"], extra["refused"],
-    )  # fmt: skip
-
-
-def _values(table: pa.Table, name: str) -> pa.Array:
-    """What the one list of a column holds."""
-    found = table[name].combine_chunks()
-    return (found.chunk(0) if isinstance(found, pa.ChunkedArray) else found).flatten()
-
-
-def _columns(fixes: pa.Array, times: tuple[str, ...]) -> dict[str, list[Any]]:
-    """A struct array as lists by field; times as microseconds since 1970."""
-    fields = {f.name: fixes.field(f.name) for f in fixes.type}
-    return {n: (v.cast(pa.int64()) if n in times else v).to_pylist() for n, v in fields.items()}
-
-
-def _read_clocks(fixes: pa.Array) -> tuple[Clock, ...]:
-    c = _columns(fixes, ("utc",))
-    rows = zip(c["source"], c["raw"], c["utc"], c["note"], c["file"], strict=True)
-    return tuple(Clock(source, raw, utc, note or "", file) for source, raw, utc, note, file in rows)
-
-
-def _read_photos(photos: pa.Array) -> tuple[Photo, ...]:
-    c = _columns(photos, ("time",))
-    own = zip(*(c[n] for n in _FIX_ARRAYS), strict=True)
-    rows = zip(c["file"], c["size_bytes"], c["mtime_ns"], c["time"], c["time_source"], own, strict=True)
-    return tuple(
-        Photo(file, size, mtime, time, source, None if p[0] is None else Position(p[0], p[1], "exif", *p[2:]))
-        for file, size, mtime, time, source, p in rows
-    )
-
-
-def _track(source: str | None, fixes: pa.Array, dropped: dict[str, int]) -> Track | None:
-    if source is None:
-        return None
-    times = fixes.field("time").cast(pa.int64()).fill_null(int(NO_TIME)).to_numpy(zero_copy_only=False)
-    arrays = {n: fixes.field(n).fill_null(float("nan")).to_numpy(zero_copy_only=False) for n in ("media_s", *_FIX_ARRAYS)}
-    return Track(source, times, dropped=dropped, **arrays)
-
-
-def _us(moment: Any) -> int | None:
-    """Microseconds since 1970 of a UTC datetime, exactly."""
-    return None if moment is None else (moment - _EPOCH) // timedelta(microseconds=1)

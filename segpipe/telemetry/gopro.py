@@ -1,8 +1,9 @@
-"""GoPro's telemetry (GPMF): payloads in a data stream of the MP4, one for about each second of video."""
+"""GoPro's telemetry (GPMF): payloads in a data stream of the MP4, one for about each second of
+video."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import av
 import numpy as np
 
 from segpipe.telemetry.gpmf import Samples, gps9_samples
-from segpipe.telemetry.track import METRES_PER_DOP, NO_TIME, Float64, Int64, Track
+from segpipe.telemetry.rate import utc_of_fixes
+from segpipe.telemetry.track import METRES_PER_DOP, NO_TIME, Float64, Track
 
 _FIX, _DOP, _UTC = "0x47505346", "0x47505350", "0x47505355"
 """The tags GPSF, GPSP and GPSU, which telemetry_parser names by their bytes."""
@@ -19,18 +21,22 @@ _MAX_PAYLOAD_BYTES = 4_000_000
 
 @dataclass(frozen=True)
 class Payloads:
-    """The payloads in the file, in order: start and duration of each in seconds, float64 [P]; `places` their (offset, size)."""
+    """The payloads in the file, in order: start and duration of each in seconds, float64 [P];
+    `places` their (offset, size)."""
 
     start_s: Float64
     duration_s: Float64
     places: list[tuple[int, int]]
 
 
-def gopro_track(path: Path, container: av.container.InputContainer, origin_s: float) -> Track | None:
-    """The fixes of a GoPro video, media times counted from `origin_s` (seconds in the container's clock); None where it is none.
+def gopro_track(
+    path: Path, container: av.container.InputContainer, origin_s: float
+) -> Track | None:
+    """The fixes of a GoPro video, media times counted from `origin_s` (seconds in the container's
+    clock); None where it is none.
 
-    The fixes of a payload are spread evenly over its duration. Those without a lock are dropped and counted. `accuracy_m` is the
-    dilution of precision times METRES_PER_DOP.
+    The fixes of a payload are spread evenly over its duration. Those without a lock are dropped and
+    counted. `accuracy_m` is the dilution of precision times METRES_PER_DOP.
     """
     payloads = find_payloads(path, container)
     if payloads is None:
@@ -42,34 +48,32 @@ def gopro_track(path: Path, container: av.container.InputContainer, origin_s: fl
     timed = _timed(samples, payloads)
     if not timed:
         return None
-    media_s = np.concatenate([start + duration * np.arange(len(s.dop)) / len(s.dop) for s, start, duration in timed]) - origin_s
+    media_s = (
+        np.concatenate(
+            [start + duration * np.arange(len(s.dop)) / len(s.dop) for s, start, duration in timed]
+        )
+        - origin_s
+    )
     values = np.concatenate([s.values for s, _, _ in timed])
     locked = np.concatenate([s.locked for s, _, _ in timed])
     utc_us = np.where(locked, np.concatenate([s.utc_us for s, _, _ in timed]), NO_TIME)
+    time_us, rate = utc_of_fixes(utc_us, media_s)
     track = Track.of(
         f"embedded:{camera}",
         values[:, 0],
         values[:, 1],
         media_s=media_s,
-        time_us=one_clock(utc_us, media_s),
+        time_us=time_us,
         altitude_m=values[:, 2],
         speed_mps=values[:, 3],
         accuracy_m=np.concatenate([s.dop for s, _, _ in timed]) * METRES_PER_DOP,
     )
-    return track.take(locked, "without a fix")
-
-
-def one_clock(utc_us: Int64, media_s: Float64) -> Int64:
-    """UTC of all fixes from the media times and the median start, int64 [N]; NO_TIME for all where none knows its UTC."""
-    known = utc_us != NO_TIME
-    if not known.any():
-        return np.full(len(utc_us), NO_TIME)
-    media_us = np.round(media_s * 1e6).astype(np.int64)
-    return np.asarray(media_us + int(np.median(utc_us[known] - media_us[known])), np.int64)
+    return replace(track.take(locked, "without a fix"), rate=rate)
 
 
 def find_payloads(path: Path, container: av.container.InputContainer) -> Payloads | None:
-    """The stream whose payloads begin as GPMF does, from the container's table; nothing else of the file is read."""
+    """The stream whose payloads begin as GPMF does, from the container's table; nothing else of the
+    file is read."""
     with path.open("rb") as file:
         for stream in container.streams.data:
             entries = list(stream.index_entries)
@@ -102,7 +106,8 @@ def _parsed(path: Path) -> tuple[str, list[Samples | None]]:
         import telemetry_parser  # type: ignore[import-untyped]
 
         parser = telemetry_parser.Parser(str(path))
-        entries = [e for e in parser.telemetry() if set(e) - {"Default"}]  # the file's own settings stand before the payloads
+        # The file's own settings stand before the payloads.
+        entries = [e for e in parser.telemetry() if set(e) - {"Default"}]
         return str(parser.camera or "gopro").lower(), [_samples(e.get("GPS")) for e in entries]
     except (KeyboardInterrupt, SystemExit):
         raise
@@ -129,8 +134,8 @@ def _samples(gps: Any) -> Samples | None:
 
 
 def _timed(samples: list[Samples | None], payloads: Payloads) -> list[tuple[Samples, float, float]]:
-    """The payloads with GPS, each with its start and duration in seconds; by the camera's own clock where their number isn't the
-    file's."""
+    """The payloads with GPS, each with its start and duration in seconds; by the camera's own clock
+    where their number isn't the file's."""
     if len(samples) == len(payloads.places):
         rows = zip(samples, payloads.start_s, payloads.duration_s, strict=True)
         return [(s, float(start), float(duration)) for s, start, duration in rows if s is not None]
@@ -138,5 +143,10 @@ def _timed(samples: list[Samples | None], payloads: Payloads) -> list[tuple[Samp
     if not found:
         return []
     starts = np.array([stamp for _, stamp in found]) - found[0][1] + payloads.start_s[0]
-    lengths = np.append(np.diff(starts), np.median(np.diff(starts)) if len(starts) > 1 else payloads.duration_s[0])
-    return [(s, float(start), float(length)) for (s, _), start, length in zip(found, starts, lengths, strict=True)]
+    lengths = np.append(
+        np.diff(starts), np.median(np.diff(starts)) if len(starts) > 1 else payloads.duration_s[0]
+    )
+    return [
+        (s, float(start), float(length))
+        for (s, _), start, length in zip(found, starts, lengths, strict=True)
+    ]

@@ -1,6 +1,8 @@
-"""The fixes of one payload of GoPro's GPMF, and the decoding of its newer kind, GPS9, which telemetry_parser passes over.
+"""The fixes of one payload of GoPro's GPMF, and the decoding of its newer kind, GPS9, which
+telemetry_parser passes over.
 
-GPMF is a tree of entries: a key of four letters, a type, a size, a count, then the data in big-endian order, padded to 4 bytes.
+GPMF is a tree of entries: a key of four letters, a type, a size, a count, then the data in
+big-endian order, padded to 4 bytes.
 """
 
 from __future__ import annotations
@@ -15,18 +17,32 @@ from numpy.typing import NDArray
 
 from segpipe.telemetry.track import NO_TIME, Float64, Int64
 
-_NUMBERS = {"b": "b", "B": "B", "s": "h", "S": "H", "l": "i", "L": "I", "j": "q", "J": "Q", "f": "f", "d": "d"}
+_NUMBERS = {
+    "b": "b",
+    "B": "B",
+    "s": "h",
+    "S": "H",
+    "l": "i",
+    "L": "I",
+    "j": "q",
+    "J": "Q",
+    "f": "f",
+    "d": "d",
+}
 _YEAR_2000_S = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _GPS9_VALUES = 9
-"""Latitude, longitude, altitude, 2D speed, 3D speed, days since 2000, seconds of the day, dilution of precision, fix."""
+"""Latitude, longitude, altitude, 2D speed, 3D speed, days since 2000, seconds of the day, dilution
+of precision, fix."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The fixes of one payload: `values` float64 [n, 4] are latitude, longitude, altitude in metres and speed in metres a second.
+    """The fixes of one payload: `values` float64 [n, 4] are latitude, longitude, altitude in metres
+    and speed in metres a second.
 
-    `locked` bool [n] tells which have a fix, `dop` float64 [n] the dilution of precision, `utc_us` int64 [n] the receiver's time
-    in microseconds since 1970 (NO_TIME where it isn't known). `stamp_us` is the camera's own clock at the first one.
+    `locked` bool [n] tells which have a fix, `dop` float64 [n] the dilution of precision, `utc_us`
+    int64 [n] the receiver's time in microseconds since 1970 (NO_TIME where it isn't known).
+    `stamp_us` is the camera's own clock at the first one.
     """
 
     values: Float64
@@ -64,7 +80,10 @@ def _entries(data: bytes) -> Iterator[tuple[str, tuple[str, int, bytes]]]:
         length = size * count
         if place + 8 + length > len(data):
             return
-        yield key.decode("latin-1"), (kind.decode("latin-1"), size, data[place + 8 : place + 8 + length])
+        yield (
+            key.decode("latin-1"),
+            (kind.decode("latin-1"), size, data[place + 8 : place + 8 + length]),
+        )
         place += 8 + length + (-length) % 4
 
 
@@ -73,12 +92,27 @@ def _decode(stream: dict[str, tuple[str, int, bytes]]) -> Samples | None:
     layout = struct.Struct(">" + "".join(_NUMBERS[letter] for letter in letters))
     _, size, data = stream["GPS9"]
     scale_kind, scale_size, scale_data = stream["SCAL"]
-    scale = np.array(struct.unpack(f">{len(scale_data) // scale_size}{_NUMBERS[scale_kind]}", scale_data), np.float64)
-    if layout.size != size or not len(data) or len(letters) != _GPS9_VALUES or len(scale) != _GPS9_VALUES or (scale == 0).any():
+    scale = np.array(
+        struct.unpack(f">{len(scale_data) // scale_size}{_NUMBERS[scale_kind]}", scale_data),
+        np.float64,
+    )
+    if (
+        layout.size != size
+        or not len(data)
+        or len(letters) != _GPS9_VALUES
+        or len(scale) != _GPS9_VALUES
+        or (scale == 0).any()
+    ):
         return None
-    rows = np.array([layout.unpack_from(data, place) for place in range(0, len(data), size)], np.float64) / scale
+    rows = (
+        np.array(
+            [layout.unpack_from(data, place) for place in range(0, len(data), size)], np.float64
+        )
+        / scale
+    )
     locked = np.isin(rows[:, 8], (2, 3)) & np.isfinite(rows).all(axis=1)
-    utc_s = np.where(locked, _YEAR_2000_S + rows[:, 5] * 86_400 + rows[:, 6], 0.0).clip(0.0, 1e11)  # damaged data may say anything
+    # Damaged data may say anything.
+    utc_s = np.where(locked, _YEAR_2000_S + rows[:, 5] * 86_400 + rows[:, 6], 0.0).clip(0.0, 1e11)
     utc_us = np.round(utc_s * 1e6).astype(np.int64)
     stamp = stream.get("STMP")
     stamp_us = float(int.from_bytes(stamp[2], "big")) if stamp is not None else None

@@ -1,47 +1,48 @@
-"""Augmentation with torchvision's transforms (v2), the same for the same seed, epoch and place in the epoch."""
+"""Augmentation with torchvision's transforms (v2), the same for the same seed, epoch and place in
+the epoch."""
 
 from __future__ import annotations
-
-import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from segpipe.frames import VOID
+from segpipe.core.types import VOID
 from segpipe.training.data import LabelledSet, read_pair
-from segpipe.training.settings import Augmentation
+from segpipe.training.data_settings import Augmentation
+from segpipe.training.epoch_sampler import seed_of
 
 Sample = tuple[Tensor, Tensor]
 """A picture uint8 [3, h, w] and its classes int64 [h, w]."""
 
 
-def seed_of(*parts: object) -> int:
-    """A seed out of numbers and names: the same parts give the same seed in every process."""
-    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:6], "little")
-
-
 class Augmenter:
-    """Random scale, crop with ignored padding, flip, colour, blur and noise. Uses torch's global generator."""
+    """Random scale, crop with ignored padding, flip, colour, blur and noise. Uses torch's global
+    generator."""
 
     def __init__(self, settings: Augmentation, mean: tuple[float, float, float]) -> None:
         self.settings = settings
         height, width = settings.crop
         fill = {tv_tensors.Image: [int(m) for m in mean], tv_tensors.Mask: VOID}
-        self._place = v2.Compose([
-            v2.RandomCrop((height, width), pad_if_needed=True, fill=fill),
-            v2.RandomHorizontalFlip(settings.flip),
-        ])  # fmt: skip
-        self._colour = v2.Compose([
-            v2.ColorJitter(settings.brightness, settings.contrast, settings.saturation, settings.hue),
-            v2.RandomGrayscale(settings.grey),
-            v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], settings.blur),
-            v2.RandomApply([Noise(8.0)], settings.noise),
-        ])  # fmt: skip
+        self._place = v2.Compose(
+            [
+                v2.RandomCrop((height, width), pad_if_needed=True, fill=fill),
+                v2.RandomHorizontalFlip(settings.flip),
+            ]
+        )
+        self._colour = v2.Compose(
+            [
+                v2.ColorJitter(
+                    settings.brightness, settings.contrast, settings.saturation, settings.hue
+                ),
+                v2.RandomGrayscale(settings.grey),
+                v2.RandomApply([v2.GaussianBlur(5, (0.3, 1.2))], settings.blur),
+                v2.RandomApply([Noise(8.0)], settings.noise),
+            ]
+        )
 
     def __call__(self, rgb: np.ndarray, classes: np.ndarray) -> Sample:
         image = tv_tensors.Image(torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1))
@@ -49,18 +50,25 @@ class Augmenter:
         image, mask = self._place(*self._scaled(image, mask))
         return self._colour(image).as_subclass(Tensor).contiguous(), mask.as_subclass(Tensor).long()
 
-    def _scaled(self, image: tv_tensors.Image, mask: tv_tensors.Mask) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    def _scaled(
+        self, image: tv_tensors.Image, mask: tv_tensors.Mask
+    ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         low, high = (float(np.log(s)) for s in self.settings.scale)
-        # Uniform in the logarithm: halving is as likely as doubling, which torchvision's ScaleJitter doesn't offer.
+        # Uniform in the logarithm: halving is as likely as doubling, which torchvision's
+        # ScaleJitter doesn't offer.
         scale = float(torch.empty(()).uniform_(low, high).exp())
         stretch = float(torch.empty(()).uniform_(0.92, 1.08))
-        size = [max(1, round(image.shape[-2] * scale / stretch)), max(1, round(image.shape[-1] * scale * stretch))]
+        size = [
+            max(1, round(image.shape[-2] * scale / stretch)),
+            max(1, round(image.shape[-1] * scale * stretch)),
+        ]
         resize = v2.Resize(size, antialias=True)
         return resize(image, mask)  # type: ignore[no-any-return]
 
 
 class Noise(v2.Transform):  # type: ignore[misc]
-    """The sensor's noise: Gaussian, up to `strongest` grey levels. torchvision's own takes float pictures only."""
+    """The sensor's noise: Gaussian, up to `strongest` grey levels. torchvision's own takes float
+    pictures only."""
 
     def __init__(self, strongest: float) -> None:
         super().__init__()
@@ -72,7 +80,8 @@ class Noise(v2.Transform):  # type: ignore[misc]
 
 
 def paste_rare(onto: Sample, source: Sample, classes: tuple[int, ...]) -> Sample:
-    """Put the pixels of some classes of one sample over another (ClassMix: Olsson and others, 2021, with true labels)."""
+    """Put the pixels of some classes of one sample over another (ClassMix: Olsson and others, 2021,
+    with true labels)."""
     image, label = onto
     from_image, from_label = source
     taken = torch.isin(from_label, torch.tensor(classes))
@@ -80,14 +89,25 @@ def paste_rare(onto: Sample, source: Sample, classes: tuple[int, ...]) -> Sample
 
 
 class TrainingSet(Dataset[Sample]):
-    """Augmented samples; an index is (epoch, place in the epoch, image), so that a resumed run sees the same."""
+    """Augmented samples; an index is (epoch, place in the epoch, image), so that a resumed run sees
+    the same."""
 
-    def __init__(self, labelled: LabelledSet, settings: Augmentation, mean: tuple[float, float, float], seed: int) -> None:
+    def __init__(
+        self,
+        labelled: LabelledSet,
+        settings: Augmentation,
+        mean: tuple[float, float, float],
+        seed: int,
+    ) -> None:
         self.labelled, self.settings, self.seed = labelled, settings, seed
         self._augment = Augmenter(settings, mean)
         names = labelled.taxonomy.names
         self._pasted = tuple(names.index(n) for n in settings.paste_classes)
-        self._holders = np.flatnonzero(labelled.counts[:, list(self._pasted)].sum(1)) if self._pasted else np.empty(0, np.int64)
+        self._holders = (
+            np.flatnonzero(labelled.counts[:, list(self._pasted)].sum(1))
+            if self._pasted
+            else np.empty(0, np.int64)
+        )
 
     def __getitem__(self, index: tuple[int, int, int]) -> Sample:
         epoch, place, image = index
@@ -101,50 +121,3 @@ class TrainingSet(Dataset[Sample]):
 
     def _read(self, image: int) -> Sample:
         return self._augment(*read_pair(self.labelled.pairs[image], self.labelled.taxonomy))
-
-
-class EpochSampler(Sampler[tuple[int, int, int]]):
-    """Which images an epoch shows, in which order: a function of seed and epoch alone.
-
-    `balance` 0 shows each image once in each round; above it, images are drawn with chances that grow with the rare
-    classes they hold (the square root of the rarity of their rarest class, to the power of `balance`). Where several
-    processes train together, each gets its own part of the epoch.
-    """
-
-    def __init__(self, labelled: LabelledSet, length: int, balance: float, seed: int) -> None:
-        self.length, self.seed, self.epoch = length or len(labelled), seed, 0
-        self._count = len(labelled)
-        self._chances = image_chances(labelled, balance) if balance else None
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length // _processes()[1]
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        rng = np.random.default_rng(seed_of(self.seed, self.epoch, "order"))
-        if self._chances is not None:
-            order = rng.choice(self._count, self.length, p=self._chances)
-        else:
-            rounds = -(-self.length // self._count)
-            order = np.concatenate([rng.permutation(self._count) for _ in range(rounds)])[: self.length]
-        rank, processes = _processes()
-        for place in range(rank, len(self) * processes, processes):
-            yield self.epoch, place, int(order[place])
-
-
-def _processes() -> tuple[int, int]:
-    """This process's rank, and how many train together."""
-    from torch import distributed
-
-    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
-
-
-def image_chances(labelled: LabelledSet, balance: float) -> np.ndarray:
-    """How likely each image is drawn, float [N], sum 1."""
-    present = labelled.counts > 0.0005 * labelled.counts.sum(1, keepdims=True)
-    rarity = 1.0 / np.sqrt(np.maximum(present.mean(0), 1.0 / len(labelled)))
-    chances = np.where(present, rarity[None], 1.0).max(1) ** (2.0 * balance)
-    return np.asarray(chances / chances.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import signal
 import threading
 import time
@@ -13,18 +14,23 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback, WeightAveraging
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from segpipe.store.files import aside, publish
+from segpipe.runtime.files.atomic import publish, temp_path
+
+log = logging.getLogger(__name__)
+_TELL_EVERY_S = 30.0
 
 
 def moving_average(decay: float) -> WeightAveraging:
-    """Lightning's exponential moving average of weights and buffers: what is validated, checkpointed and kept."""
+    """Lightning's exponential moving average of weights and buffers: what is validated,
+    checkpointed and kept."""
     return WeightAveraging(use_buffers=True, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
 
 
 class StopsBetweenBatches(Callback):
     """Ctrl-C ends training after the batch in work; a second one ends it at once.
 
-    Raised just anywhere, a KeyboardInterrupt can fall into a finaliser, where Python drops it, or into a lock.
+    Raised just anywhere, a KeyboardInterrupt can fall into a finaliser, where Python drops it, or
+    into a lock.
     """
 
     def __init__(self) -> None:
@@ -56,13 +62,14 @@ class StopsBetweenBatches(Callback):
 
 
 class History(Callback):
-    """One row for each epoch, in `history.csv`, and the curves drawn from it; a resumed run goes on with the rows."""
+    """One row for each epoch, in `history.csv`, and the curves drawn from it; a resumed run goes on
+    with the rows."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.rows: list[dict[str, float]] = []
         self.seconds = 0.0
-        self._since = time.monotonic()
+        self._since = self._told_s = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "seconds": self.seconds}
@@ -76,7 +83,11 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.seconds += time.monotonic() - self._since
         self._since = time.monotonic()
-        row: dict[str, float] = {"epoch": trainer.current_epoch + 1, "step": trainer.global_step, "seconds": round(self.seconds, 1)}
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "seconds": round(self.seconds, 1),
+        }
         validated = (trainer.current_epoch + 1) % int(trainer.check_val_every_n_epoch or 1) == 0
         for name, value in trainer.callback_metrics.items():
             if (
@@ -91,6 +102,14 @@ class History(Callback):
         self.rows.append(row)
         if trainer.is_global_zero:
             self.write(draw=validated)
+            self._tell(row, trainer.max_epochs)
+
+    def _tell(self, row: dict[str, float], epochs: int | None) -> None:
+        """A line in the log now and then, for where there is no bar."""
+        if time.monotonic() - self._told_s >= _TELL_EVERY_S:
+            self._told_s = time.monotonic()
+            score = f", mIoU {100 * row['val/miou']:.1f} %" if "val/miou" in row else ""
+            log.info("epoch %d of %s%s", row["epoch"], epochs, score)
 
     def write(self, draw: bool = True) -> None:
         """Write `history.csv` and `curves.png`."""
@@ -98,7 +117,7 @@ class History(Callback):
 
         columns = list(dict.fromkeys(k for row in self.rows for k in row))
         path = self.folder / "history.csv"
-        with aside(path).open("w", newline="", encoding="utf-8") as file:
+        with temp_path(path).open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from segpipe.store.files import aside, publish
+from segpipe.runtime.files.atomic import publish, temp_path
 
 Row = dict[str, float]
 
 
 def draw_curves(rows: Sequence[Row], path: Path) -> None:
-    """Draw loss and rate, mean IoU and accuracy, and each class's IoU over the epochs into a PNG."""
+    """Draw loss and rate, mean IoU and accuracy, and each class's IoU over the epochs into a
+    PNG."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -28,7 +29,15 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
     names = list(dict.fromkeys(k for row in rows for k in row if k.startswith("val/iou/")))
     ends: list[tuple[float, str, str]] = []
     for i, name in enumerate(names):
-        found = _line(classes, rows, name, "", color=f"C{i % 10}", linestyle="-" if i < 10 else "--", marker=".")
+        found = _line(
+            classes,
+            rows,
+            name,
+            "",
+            color=f"C{i % 10}",
+            linestyle="-" if i < 10 else "--",
+            marker=".",
+        )
         ends.append((found, name.removeprefix("val/iou/"), f"C{i % 10}"))
     _name_ends(classes, ends, len(rows))
     classes.set(title="IoU of each class (validation)", xlabel="epoch", ylim=(0, 1))
@@ -39,7 +48,7 @@ def draw_curves(rows: Sequence[Row], path: Path) -> None:
         axes.set_xlim(0, max(2, rows[-1]["epoch"] if rows else 0))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(aside(path), dpi=100, format="png")
+    figure.savefig(temp_path(path), dpi=100, format="png")
     publish(path)
 
 
@@ -58,6 +67,11 @@ def _name_ends(axes, ends: list[tuple[float, str, str]], epochs: int) -> None:  
     for value, name, colour in sorted(ends, reverse=True):
         y = highest = min(value, highest - step)
         axes.annotate(
-            f" {name} {value * 100:.0f}", (1.0, y), xycoords=("axes fraction", "data"), color=colour, fontsize=8,
-            va="center", annotation_clip=False,
-        )  # fmt: skip
+            f" {name} {value * 100:.0f}",
+            (1.0, y),
+            xycoords=("axes fraction", "data"),
+            color=colour,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+        )

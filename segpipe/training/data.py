@@ -1,4 +1,5 @@
-"""Labelled images for training and evaluation: found by pattern, checked before anything starts, read one by one."""
+"""Labelled images for training and evaluation: found by pattern, checked before anything starts,
+read one by one."""
 
 from __future__ import annotations
 
@@ -11,13 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from segpipe.errors import SourceError
-from segpipe.frames import UInt8
-from segpipe.sources.images import read_image
-from segpipe.taxonomy import Taxonomy
-from segpipe.training.settings import Folder
+from segpipe.core.errors import SourceError
+from segpipe.core.taxonomy import Taxonomy
+from segpipe.core.types import UInt8
+from segpipe.sources.images.folder import read_image
+from segpipe.sources.images.names import IMAGE_SUFFIXES
+from segpipe.training.data_settings import Folder
 
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 NAMED_AT_MOST = 5
 
 
@@ -48,24 +49,29 @@ class LabelledSet:
 
 
 def find_pairs(folder: Folder) -> list[Pair]:
-    """The images of a folder with their labels, by name. Raises SourceError where there are none, or some lack labels."""
-    root = Path(folder.root).expanduser()
-    if not root.is_dir():
-        raise SourceError(f"{root}: no such folder; give data.…root the folder that holds images and labels")
+    """The images of a folder with their labels, by name. Raises SourceError where there are none,
+    or some lack labels."""
+    root = folder.place()
     glob = folder.pattern("images").replace("{split}", folder.split)
     try:
         found = list(root.glob(glob))
     except (NotImplementedError, ValueError):
-        raise SourceError(f"images: {glob!r} is no pattern below {root}, such as images/*.jpg") from None
-    images = sorted(p for p in found if p.suffix.lower() in IMAGE_ENDINGS and p.is_file())
+        raise SourceError(
+            f"images: {glob!r} is no pattern below {root}, such as images/*.jpg"
+        ) from None
+    images = sorted(p for p in found if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
     if not images:
-        raise SourceError(f"{root}: no images match {glob}; set images: to a pattern below the root, or choose another layout")
+        raise SourceError(
+            f"{root}: no images match {glob}; set images: to a pattern below the root, or choose "
+            "another layout"
+        )
     pairs = [Pair(image, _label_of(root, image, folder)) for image in images]
     missing = [p for p in pairs if not p.label.is_file()]
     if missing:
         named = ", ".join(f"{p.image.name} (wants {p.label})" for p in missing[:NAMED_AT_MOST])
         raise SourceError(
-            f"{root}: {len(missing)} of {len(pairs)} images have no label: {named}; add the labels, take the images away, "
+            f"{root}: {len(missing)} of {len(pairs)} images have no label: {named}; add the "
+            "labels, take the images away, "
             "or set labels: to the right pattern"
         )
     return pairs
@@ -73,25 +79,31 @@ def find_pairs(folder: Folder) -> list[Pair]:
 
 def _label_of(root: Path, image: Path, folder: Folder) -> Path:
     fields = {
-        "stem": image.stem.removesuffix(folder.pattern("strip")), "name": image.name,
-        "parent": image.parent.name, "split": folder.split,
-    }  # fmt: skip
+        "stem": image.stem.removesuffix(folder.pattern("strip")),
+        "name": image.name,
+        "parent": image.parent.name,
+        "split": folder.split,
+    }
     try:
         return root / folder.pattern("labels").format(**fields)
     except (KeyError, IndexError, ValueError, AttributeError):
-        raise SourceError(f"labels: {folder.pattern('labels')!r}; allowed in braces are {', '.join(fields)}") from None
+        raise SourceError(
+            f"labels: {folder.pattern('labels')!r}; allowed in braces are {', '.join(fields)}"
+        ) from None
 
 
 def read_pair(pair: Pair, taxonomy: Taxonomy) -> tuple[UInt8, UInt8]:
-    """The picture uint8 [H, W, 3] and its classes uint8 [H, W], VOID where ignored. Raises SourceError, the file named."""
+    """The picture uint8 [H, W, 3] and its classes uint8 [H, W], VOID where ignored. Raises
+    SourceError, the file named."""
     try:
         rgb = read_image(pair.image)
     except SourceError as error:
-        raise SourceError(f"{pair.image}: {error}; mend it or take it away") from None
+        raise SourceError(f"{pair.image}: {error}; repair or remove it") from None
     classes = read_label(pair.label, taxonomy)
     if rgb.shape[:2] != classes.shape:
         raise SourceError(
-            f"{pair.image} is {rgb.shape[1]}x{rgb.shape[0]}, but its label {pair.label} is {classes.shape[1]}x{classes.shape[0]}; "
+            f"{pair.image} is {rgb.shape[1]}x{rgb.shape[0]}, but its label {pair.label} is "
+            f"{classes.shape[1]}x{classes.shape[0]}; "
             "both must have the same size"
         )
     return rgb, classes
@@ -102,19 +114,25 @@ def read_label(path: Path, taxonomy: Taxonomy) -> UInt8:
     flag = cv2.IMREAD_COLOR if taxonomy.encoding == "colour" else cv2.IMREAD_UNCHANGED
     found = cv2.imread(str(path), flag)
     if found is None:
-        raise SourceError(f"{path}: the label can't be read; mend it or take it away with its image")
+        raise SourceError(
+            f"{path}: the label can't be read; repair it, or remove it with its image"
+        )
     if found.ndim == 3 and taxonomy.encoding == "index":
         found = _palette_or_grey(path, found)  # type: ignore[assignment]
     if found.dtype != np.uint8:
         if found.max(initial=0) > 255:
-            raise SourceError(f"{path}: label values up to {int(found.max())}; segpipe's labels are bytes (0 to 255)")
+            raise SourceError(
+                f"{path}: label values up to {int(found.max())}; segpipe's labels are bytes "
+                "(0 to 255)"
+            )
         found = found.astype(np.uint8)
     rgb = np.ascontiguousarray(found[..., ::-1]) if found.ndim == 3 else found
     return taxonomy.decode(np.asarray(rgb, np.uint8), str(path))
 
 
 def _palette_or_grey(path: Path, found: NDArray[np.generic]) -> NDArray[np.generic]:
-    """PNGs with a palette hold indices, which OpenCV turns into colours; Pillow gives them as they are."""
+    """PNGs with a palette hold indices, which OpenCV turns into colours; Pillow gives them as they
+    are."""
     from PIL import Image
 
     with Image.open(path) as picture:
@@ -122,7 +140,8 @@ def _palette_or_grey(path: Path, found: NDArray[np.generic]) -> NDArray[np.gener
 
 
 def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> LabelledSet:
-    """Find, read and check every pair once. Raises SourceError for the first thing that is wrong, the file named."""
+    """Find, read and check every pair once. Raises SourceError for the first thing that is wrong,
+    the file named."""
     pairs = tuple(pair for folder in folders for pair in find_pairs(folder))
 
     def count(pair: Pair) -> NDArray[np.int64]:
@@ -134,6 +153,7 @@ def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> La
         counts = np.stack(list(pool.map(count, pairs)))
     if not counts.any():
         raise SourceError(
-            f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or measure; see the taxonomy"
+            f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or "
+            "measure; see the taxonomy"
         )
     return LabelledSet(pairs, taxonomy, counts)

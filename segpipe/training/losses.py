@@ -1,4 +1,5 @@
-"""Losses by name, and weighted sums of them. Logits float [N, C, h, w]; classes int64 [N, H, W] with VOID ignored."""
+"""Losses by name, and weighted sums of them. Logits float [N, C, h, w]; classes int64 [N, H, W]
+with VOID ignored."""
 
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segpipe.frames import VOID
+from segpipe.core.types import VOID
 from segpipe.training.settings import LossTerm
 
 MULTICLASS = "multiclass"
 
 
 class Ohem(nn.Module):
-    """Cross-entropy of the hardest pixels only (online hard example mining: Shrivastava and others, 2016).
+    """Cross-entropy of the hardest pixels only (online hard example mining: Shrivastava and others,
+    2016).
 
     The mean over the `hardest` share of labelled pixels, those with the highest loss.
     """
@@ -28,12 +30,15 @@ class Ohem(nn.Module):
 
     def forward(self, logits: Tensor, classes: Tensor) -> Tensor:
         weight: Tensor | None = self.weight  # type: ignore[assignment]
-        each = functional.cross_entropy(logits, classes, weight=weight, ignore_index=VOID, reduction="none")[classes != VOID]
+        each = functional.cross_entropy(
+            logits, classes, weight=weight, ignore_index=VOID, reduction="none"
+        )[classes != VOID]
         return each.topk(max(1, round(self.hardest * each.numel()))).values.mean()
 
 
 class CrossEntropy(nn.Module):
-    """The article's formula: the mean over labelled pixels of -ln softmax(logits)[class], weighted by class.
+    """The article's formula: the mean over labelled pixels of -ln softmax(logits)[class], weighted
+    by class.
 
     With weights w the mean is weighted, sum(w[y] * loss) / sum(w[y]), as torch does it.
     """
@@ -47,11 +52,12 @@ class CrossEntropy(nn.Module):
         weight: Tensor | None = self.weight  # type: ignore[assignment]
         return functional.cross_entropy(
             logits, classes, weight=weight, ignore_index=VOID, label_smoothing=self.label_smoothing
-        )  # fmt: skip
+        )
 
 
 class WeightedSum(nn.Module):
-    """The sum of losses, each times its weight. Logits that are smaller than the classes are upsampled first.
+    """The sum of losses, each times its weight. Logits that are smaller than the classes are
+    upsampled first.
 
     A batch without a single labelled pixel gives 0, where most losses would give NaN.
     """
@@ -66,7 +72,9 @@ class WeightedSum(nn.Module):
         """The sum, and each term by name before its weight."""
         logits = logits.float()
         if logits.shape[-2:] != classes.shape[-2:]:
-            logits = functional.interpolate(logits, size=classes.shape[-2:], mode="bilinear", align_corners=False)
+            logits = functional.interpolate(
+                logits, size=classes.shape[-2:], mode="bilinear", align_corners=False
+            )
         known = bool((classes != VOID).any())
         parts = [loss(logits, classes) if known else logits.sum() * 0.0 for loss in self.losses]
         total = torch.stack([f * p for f, p in zip(self.factors, parts, strict=True)]).sum()
@@ -74,7 +82,8 @@ class WeightedSum(nn.Module):
 
 
 def build(term: LossTerm, shares: NDArray[np.float64]) -> nn.Module:
-    """One loss. `shares` are the classes' shares of the training pixels, from which class weights are made."""
+    """One loss. `shares` are the classes' shares of the training pixels, from which class weights
+    are made."""
     weight = class_weights(term.class_weights, shares)
     if term.name == "cross_entropy":
         return CrossEntropy(weight, term.label_smoothing)
@@ -85,15 +94,18 @@ def build(term: LossTerm, shares: NDArray[np.float64]) -> nn.Module:
         "dice": lambda: smp.losses.DiceLoss(MULTICLASS, ignore_index=VOID),
         "jaccard": lambda: smp.losses.JaccardLoss(MULTICLASS, ignore_index=VOID),
         "focal": lambda: smp.losses.FocalLoss(MULTICLASS, gamma=term.gamma, ignore_index=VOID),
-        "tversky": lambda: smp.losses.TverskyLoss(MULTICLASS, ignore_index=VOID, alpha=term.alpha, beta=term.beta),
+        "tversky": lambda: smp.losses.TverskyLoss(
+            MULTICLASS, ignore_index=VOID, alpha=term.alpha, beta=term.beta
+        ),
     }
     loss: nn.Module = kinds[term.name]()
     return loss
 
 
 def class_weights(kind: str, shares: NDArray[np.float64]) -> Tensor | None:
-    """Weights float [C] by class: none; bounded, 1 / ln(1.1 + share) (ENet: Paszke and others, 2016); inverse, the median share
-    over the share (SegNet: Badrinarayanan and others, 2017). A class that never occurs weighs as much as the rarest."""
+    """Weights float [C] by class: none; bounded, 1 / ln(1.1 + share) (ENet: Paszke and others,
+    2016); inverse, the median share over the share (SegNet: Badrinarayanan and others, 2017). A
+    class that never occurs weighs as much as the rarest."""
     if kind == "none":
         return None
     if kind == "bounded":

@@ -1,4 +1,5 @@
-"""The folder of a training run: whose it is, what it was started with, its checkpoints whole or not at all."""
+"""The folder of a training run: whose it is, what it was started with, its checkpoints whole or not
+at all."""
 
 from __future__ import annotations
 
@@ -14,10 +15,10 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from segpipe.errors import DatasetError, TrainingError
-from segpipe.store.files import aside, publish, write_text
+from segpipe.core.errors import DatasetError, TrainingError
+from segpipe.core.taxonomy import Taxonomy
+from segpipe.runtime.files.atomic import publish, temp_path, write_text
 from segpipe.store.lock import exclusive
-from segpipe.taxonomy import Taxonomy
 from segpipe.training.data import LabelledSet
 from segpipe.training.settings import TrainingJob
 
@@ -26,20 +27,23 @@ OURS = ("checkpoints", "model", "tensorboard", "evaluation", "history.csv", "cur
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints written aside in their own folder, flushed and renamed: a kill leaves the one before."""
+    """Checkpoints written aside in their own folder, flushed and renamed: a kill leaves the one
+    before."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, aside(target))
+        torch.save(checkpoint, temp_path(target))
         publish(target)
 
 
 def describe_run(job: TrainingJob, taxonomy: Taxonomy, train: LabelledSet) -> dict[str, Any]:
     """What decides the weights, in JSON types: settings, classes, training images.
 
-    Another machine or folder changes no more than rounding, and the size at which the model is used changes nothing
-    where validation doesn't choose the weights.
+    Another machine or folder changes no more than rounding, and the size at which the model is used
+    changes nothing where validation doesn't choose the weights.
     """
     found = job.model_dump(mode="json")
     for key in ("output", "card", "machine"):
@@ -50,31 +54,45 @@ def describe_run(job: TrainingJob, taxonomy: Taxonomy, train: LabelledSet) -> di
     digest = hashlib.sha256(train.counts.tobytes())
     for pair in train.pairs:
         digest.update(f"{pair.image.name}\0{pair.label.name}\0".encode())
-    return {"settings": found, "classes": names, "images": f"{len(train)} ({digest.hexdigest()[:12]})"}
+    return {
+        "settings": found,
+        "classes": names,
+        "images": f"{len(train)} ({digest.hexdigest()[:12]})",
+    }
 
 
 def check_run(out: Path, now: dict[str, Any], fresh: bool) -> None:
-    """Refuse a folder that is something else, or holds another run's checkpoint. Raises TrainingError."""
+    """Refuse a folder that is something else, or holds another run's checkpoint. Raises
+    TrainingError."""
     if not out.exists():
         return
     if not out.is_dir():
         raise TrainingError(f"{out}: not a folder; choose another output")
     begun = (out / RUN).is_file()
     if not begun and any(p.name != ".lock" for p in out.iterdir()):
-        raise TrainingError(f"{out}: a folder with other things in it; choose an empty or a new one as output")
+        raise TrainingError(
+            f"{out}: a folder with other things in it; choose an empty or a new one as output"
+        )
     if fresh or not begun or not (out / LAST).exists():
         return
     try:
         then = json.loads((out / RUN).read_text(encoding="utf-8"))
         different = sorted(
-            [f"settings: {k}" for k in now["settings"] if now["settings"][k] != then["settings"].get(k)]
+            [
+                f"settings: {k}"
+                for k in now["settings"]
+                if now["settings"][k] != then["settings"].get(k)
+            ]
             + [k for k in ("classes", "images") if now[k] != then[k]]
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise TrainingError(f"{out / RUN} is damaged: choose another output, or throw the run away with --fresh") from None
+        raise TrainingError(
+            f"{out / RUN} is damaged: choose another output, or throw the run away with --fresh"
+        ) from None
     if different:
         raise TrainingError(
-            f"{out}: holds a run with other {', '.join(different)}; go on with the old ones, choose another output, or throw "
+            f"{out}: holds a run with other {', '.join(different)}; go on with the old ones, "
+            "choose another output, or throw "
             "the old run away with --fresh"
         )
 
@@ -85,7 +103,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
         line = " ".join(str(error).split())[:120]
-        raise TrainingError(f"{path}: the checkpoint can't be read ({line}); start again with --fresh") from None
+        raise TrainingError(
+            f"{path}: the checkpoint can't be read ({line}); start again with --fresh"
+        ) from None
     return found
 
 
@@ -105,7 +125,10 @@ def held(out: Path) -> Iterator[None]:
         try:
             stack.enter_context(exclusive(out))
         except DatasetError:
-            raise TrainingError(f"{out}: another training run is writing there; wait for it, or choose another output") from None
+            raise TrainingError(
+                f"{out}: another training run is writing there; wait for it, or choose "
+                "another output"
+            ) from None
         yield
 
 

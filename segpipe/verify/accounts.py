@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from segpipe import masks
-from segpipe.regions import Mask
+from segpipe.core.text import counted
+from segpipe.inference.measures.regions import Mask
+from segpipe.runtime.files.paths import AnyPath
+from segpipe.sources import source_of
 from segpipe.sources.identity import image_frame_id
-from segpipe.store.places import AnyPath
+from segpipe.store import masks
 from segpipe.verify.findings import MISSING, Finding, SourceAccount
 from segpipe.verify.frames import hashes_of
 from segpipe.verify.opened import check_schema, opened
@@ -24,28 +27,39 @@ from segpipe.verify.videos import check_video, expected_of
 
 @dataclass(frozen=True)
 class KnownSource:
-    """What verification needs of a row of `sources`: `photos` are the names of a folder's images."""
+    """What verification needs of a row of `sources`: `photos` are the images of a folder, their
+    file names by their keys."""
 
     source_id: str
     kind: str
     uri: str
-    photos: tuple[str, ...] = ()
+    photos: Mapping[str, str] = field(default_factory=dict)
     ego: Mask | None = None
 
 
 @dataclass
 class Evidence:
-    """All that was read, by source; `doubled` are shards whose frames are in another one too."""
+    """All that was read, by source; `duplicated` are shards whose frames are in another one too."""
 
     known: dict[str, KnownSource]
     shards: dict[str, list[CheckedShard]] = field(default_factory=lambda: defaultdict(list))
     gaps: dict[str, list[Span]] = field(default_factory=lambda: defaultdict(list))
-    doubled: set[str] = field(default_factory=set)
+    duplicated: set[str] = field(default_factory=set)
 
 
 def read_source(path: AnyPath, stem: str) -> KnownSource:
-    """A source's row, without its track. Raises what a damaged file makes Arrow raise, ValueError for another source's."""
-    columns = ["source_id", "kind", "uri", "photos.list.element.file", "ego_height", "ego_width", "ego_lengths"]
+    """A source's row, without its track. Raises what a damaged file makes Arrow raise, ValueError
+    for another source's."""
+    columns = [
+        "source_id",
+        "kind",
+        "uri",
+        "photos.list.element.key",
+        "photos.list.element.file",
+        "ego_height",
+        "ego_width",
+        "ego_lengths",
+    ]
     with opened(path) as file:
         said = check_schema(file, "sources")
         if said:
@@ -53,13 +67,24 @@ def read_source(path: AnyPath, stem: str) -> KnownSource:
         json.loads((file.schema_arrow.metadata or {})[b"segpipe.facts"])
         table = file.read(columns=columns, use_threads=False).combine_chunks()
     if table.num_rows != 1 or table["source_id"][0].as_py() != stem:
-        raise ValueError(f"{table.num_rows} rows, of {table['source_id'].to_pylist()[:3]}: not the one of this source")
-    row = {name: table[name][0].as_py() for name in ("kind", "uri", "ego_height", "ego_width", "ego_lengths")}
+        raise ValueError(
+            f"{counted(table.num_rows, 'row')}, of {table['source_id'].to_pylist()[:3]}: not the "
+            "one of this source"
+        )
+    row = {
+        name: table[name][0].as_py()
+        for name in ("kind", "uri", "ego_height", "ego_width", "ego_lengths")
+    }
     ego = None
     if row["ego_height"] is not None:
         lengths = np.array(row["ego_lengths"], np.uint32)
-        ego = masks.decode(np.arange(len(lengths), dtype=np.uint8) % 2, lengths, row["ego_height"], row["ego_width"]).astype(bool)
-    photos = tuple(p["file"] for p in table["photos"][0].as_py() or ())
+        ego = masks.decode(
+            np.arange(len(lengths), dtype=np.uint8) % 2,
+            lengths,
+            row["ego_height"],
+            row["ego_width"],
+        ).astype(bool)
+    photos = {p["key"]: p["file"] for p in table["photos"][0].as_py() or ()}
     return KnownSource(stem, row["kind"], row["uri"], photos, ego)
 
 
@@ -70,42 +95,58 @@ def account(evidence: Evidence) -> tuple[list[SourceAccount], list[Finding]]:
         shards, known = evidence.shards.get(source_id, []), evidence.known.get(source_id)
         gaps = evidence.gaps.get(source_id, [])
         if known is not None and not shards:
-            one = SourceAccount(source_id, known.kind, known.uri, max(1, len(known.photos)), 0, 0, {}, len(gaps))
-            said = "no row at all: run segpipe run again; where its footage has gone, segpipe verify --repair accounts for it, or "
-            said += f"delete sources/{source_id}.parquet"
+            one = SourceAccount(
+                source_id, known.kind, known.uri, max(1, len(known.photos)), 0, 0, {}, len(gaps)
+            )
+            said = (
+                "no row at all: run segpipe run again; where its footage has gone, segpipe "
+                f"verify --repair accounts for it, or segpipe forget OUT {source_id} takes it out"
+            )
             more = [Finding(MISSING, "", "", source_id, said)]
         else:
-            one, more = _account(source_id, shards, known, gaps, evidence.doubled)
+            one, more = _account(source_id, shards, known, gaps, evidence.duplicated)
         accounts.append(one)
         findings += more
     return accounts, findings
 
 
 def _account(
-    source_id: str, shards: list[CheckedShard], known: KnownSource | None, gaps: list[Span], doubled: set[str]
+    source_id: str,
+    shards: list[CheckedShard],
+    known: KnownSource | None,
+    gaps: list[Span],
+    duplicated: set[str],
 ) -> tuple[SourceAccount, list[Finding]]:
     records = [s.record for s in shards]
     source = records[0].source
     done, failed = sum(s.done for s in shards), sum(s.failed for s in shards)
     reasons: Counter[str] = sum((s.reasons for s in shards), Counter())
     expected, findings = done + failed, []
-    if source.kind == "video":
-        expected, findings = expected_of(records), check_video(records, sum(len(s.hashes) for s in shards), doubled)
-    elif source.kind == "images":
+    kind = source_of(source.kind)
+    if not kind.replayable:
+        findings = check_stream(records, gaps)
+    elif kind.files_are_frames:
         hashes = np.concatenate([s.hashes for s in shards])
-        lost = _lost(source_id, known.photos if known is not None else (), hashes)
+        lost = _lost(source_id, known.photos if known is not None else {}, hashes)
         expected = len(hashes) + len(lost)
         if lost:
             more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-            findings.append(Finding(MISSING, "", "", source_id, f"no row for {', '.join(lost[:3])}{more}"))
+            findings.append(
+                Finding(MISSING, "", "", source_id, f"no row for {', '.join(lost[:3])}{more}")
+            )
     else:
-        findings = check_stream(records, gaps)
-    return SourceAccount(source_id, source.kind, source.uri, expected, done, failed, dict(reasons), len(gaps)), findings
+        expected = expected_of(records)
+        findings = check_video(records, sum(len(s.hashes) for s in shards), duplicated)
+    return SourceAccount(
+        source_id, source.kind, source.uri, expected, done, failed, dict(reasons), len(gaps)
+    ), findings
 
 
-def _lost(source_id: str, photos: tuple[str, ...], hashes: NDArray[np.uint64]) -> list[str]:
-    """Photos that have no row. By hashes: that two of a folder's names meet in one is less likely than a broken disk."""
+def _lost(source_id: str, photos: Mapping[str, str], hashes: NDArray[np.uint64]) -> list[str]:
+    """The names of photos that have no row. By hashes: that two of a folder's keys meet in one is
+    less likely than a broken disk."""
     if not photos:
         return []
-    wanted = hashes_of(pa.array([image_frame_id(source_id, name) for name in photos]))
-    return [name for name, there in zip(photos, np.isin(wanted, hashes), strict=True) if not there]
+    wanted = hashes_of(pa.array([image_frame_id(source_id, key) for key in photos]))
+    there = np.isin(wanted, hashes)
+    return [name for name, found in zip(photos.values(), there, strict=True) if not found]

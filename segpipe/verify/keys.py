@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from segpipe.core.text import counted
 from segpipe.verify.frames import FrameRows, Ints, ints
 
 
@@ -22,17 +23,26 @@ class KeyCheck:
     other_index: int = 0
 
     def rows(self, table: pa.Table) -> Ints:
-        """The frame of each row, int64 [N] as place among the ok frames; -1 where there is no such frame."""
+        """The frame of each row, int64 [N] as place among the ok frames; -1 where there is no such
+        frame."""
         ids = table["frame_id"].combine_chunks()
         ids = ids.chunk(0) if isinstance(ids, pa.ChunkedArray) else ids
         if not len(ids):
             return np.empty(0, np.int64)
-        first = np.concatenate(([0], np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1))
-        named = ints(pc.index_in(ids.take(pa.array(first)), self.frames.ok_ids))  # a frame's rows stand together: few look-ups
+        first = np.concatenate(
+            (
+                [0],
+                np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1,
+            )
+        )
+        # A frame's rows stand together: few look-ups.
+        named = ints(pc.index_in(ids.take(pa.array(first)), self.frames.ok_ids))
         found = np.repeat(named, np.diff(first, append=len(ids)))
         known = found >= 0
         self.unknown += len(found) - int(known.sum())
-        self.other_source += len(ids) - (pc.sum(pc.equal(table["source_id"], self.source_id)).as_py() or 0)
+        self.other_source += len(ids) - (
+            pc.sum(pc.equal(table["source_id"], self.source_id)).as_py() or 0
+        )
         index = np.concatenate([ints(c) for c in table["frame_index"].chunks])
         self.other_index += int((self.frames.index[found[known]] != index[known]).sum())
         return found
@@ -40,8 +50,8 @@ class KeyCheck:
     def wrong(self) -> list[str]:
         """What is wrong with the keys, a line each."""
         said = [
-            (self.unknown, "rows belong to no ok frame of the shard"),
-            (self.other_source, "rows have a source_id that is not the shard's"),
-            (self.other_index, "rows have another frame_index than their frame"),
+            (self.unknown, "of no ok frame of the shard"),
+            (self.other_source, "with a source_id that is not the shard's"),
+            (self.other_index, "with another frame_index than the frame"),
         ]
-        return [f"{n} {text}" for n, text in said if n]
+        return [f"{counted(n, 'row')} {text}" for n, text in said if n]

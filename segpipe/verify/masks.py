@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from segpipe.store.places import AnyPath
-from segpipe.verify.findings import DOUBLED, WRONG_MASK, WRONG_ROWS
+from segpipe.core.text import counted
+from segpipe.runtime.files.paths import AnyPath
+from segpipe.verify.findings import DUPLICATED, WRONG_MASK, WRONG_ROWS
 from segpipe.verify.frames import FrameRows, Ints, ints
 from segpipe.verify.keys import KeyCheck
 from segpipe.verify.opened import check_schema, opened, pieces
@@ -19,7 +20,8 @@ _COLUMNS = ["frame_id", "source_id", "frame_index", "height", "width", "lengths"
 
 
 def check_masks(path: AnyPath, frames: FrameRows, source_id: str) -> list[tuple[str, str]]:
-    """What is wrong with a shard's masks: kind of finding and a line each. Raises what a damaged file makes Arrow raise."""
+    """What is wrong with a shard's masks: kind of finding and a line each. Raises what a damaged
+    file makes Arrow raise."""
     keys, size, runs, fill = KeyCheck(frames, source_id), 0, 0, 0
     count = np.zeros(len(frames.ok_ids), np.int64)
     with opened(path, ("source_id",)) as file:
@@ -31,23 +33,29 @@ def check_masks(path: AnyPath, frames: FrameRows, source_id: str) -> list[tuple[
             place = keys.rows(table)
             known = place >= 0
             at = place[known]
-            height, width = (np.concatenate([ints(c) for c in table[n].chunks]) for n in ("height", "width"))
+            height, width = (
+                np.concatenate([ints(c) for c in table[n].chunks]) for n in ("height", "width")
+            )
             count += np.bincount(at, minlength=len(count))
-            size += int(((frames.height[at] != height[known]) | (frames.width[at] != width[known])).sum())
+            size += int(
+                ((frames.height[at] != height[known]) | (frames.width[at] != width[known])).sum()
+            )
             fill += int((_sums(table["lengths"]) != height * width).sum())
     found = [
-        (WRONG_MASK, size, "masks have another size than their frame"),
-        (WRONG_MASK, runs, "masks have more values than lengths, or fewer"),
-        (WRONG_MASK, fill, "masks have lengths that don't fill height × width"),
-        (WRONG_ROWS, int((count == 0).sum()), "ok frames have no mask"),
-        (DOUBLED, int((count > 1).sum()), "frames have more than one mask"),
+        (WRONG_MASK, size, "mask", "with another size than the frame"),
+        (WRONG_MASK, runs, "mask", "with more values than lengths, or fewer"),
+        (WRONG_MASK, fill, "mask", "with lengths that don't fill height × width"),
+        (WRONG_ROWS, int((count == 0).sum()), "ok frame", "without a mask"),
+        (DUPLICATED, int((count > 1).sum()), "frame", "with more than one mask"),
     ]
-    return [(kind, f"{n} {text}") for kind, n, text in found if n] + [(WRONG_ROWS, text) for text in keys.wrong()]
+    wrong = [(kind, f"{counted(n, noun)} {text}") for kind, n, noun, text in found if n]
+    return wrong + [(WRONG_ROWS, text) for text in keys.wrong()]
 
 
 def _unequal(file: pq.ParquetFile) -> int:
-    """Masks that have not as many values as lengths. Values are a third of the work of reading a dataset, so they are read only
-    where the footer counts others than lengths; those that changed places within a row group are left to the sample."""
+    """Masks that have not as many values as lengths. Values are a third of the work of reading a
+    dataset, so they are read only where the footer counts others than lengths; those that changed
+    places within a row group are left to the sample."""
     meta, wrong = file.metadata, 0
     column = {meta.schema.column(i).path: i for i in range(meta.num_columns)}
     for g in range(meta.num_row_groups):

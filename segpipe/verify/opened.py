@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segpipe.errors import DatasetError
-from segpipe.store.dataset import READABLE
-from segpipe.store.places import AnyPath, is_local, read_bytes
+from segpipe.core.errors import DatasetError
+from segpipe.runtime.files.paths import AnyPath, is_local, read_bytes
+from segpipe.store.table_files import READABLE
 from segpipe.verify.findings import BROKEN, Finding
 from segpipe.verify.listing import is_ours
 
@@ -20,16 +20,25 @@ UNREADABLE = (DatasetError, OSError, pa.ArrowException, ValueError, KeyError, Ty
 
 @contextmanager
 def opened(path: AnyPath, dictionaries: tuple[str, ...] = ()) -> Iterator[pq.ParquetFile]:
-    """A Parquet file; the columns of `dictionaries` are read as dictionaries. A local file is read without Python in between."""
-    # A memory map would be faster still, and kills the process where a file is cut off while it is read.
+    """A Parquet file; the columns of `dictionaries` are read as dictionaries. A local file is read
+    without Python in between."""
+    # A memory map would be faster still, and kills the process where a file is cut off while it is
+    # read.
     with pa.OSFile(str(path)) if is_local(path) else pa.BufferReader(read_bytes(path)) as source:
         yield pq.ParquetFile(source, read_dictionary=list(dictionaries), pre_buffer=False)
 
 
-def pieces(file: pq.ParquetFile, columns: list[str], most: int, weight: str = "") -> Iterator[pa.Table]:
-    """The columns of a file, so many row groups at once that they hold about `most` rows, or values of the column `weight`."""
+def pieces(
+    file: pq.ParquetFile, columns: list[str], most: int, weight: str = ""
+) -> Iterator[pa.Table]:
+    """The columns of a file, so many row groups at once that they hold about `most` rows, or values
+    of the column `weight`."""
     meta = file.metadata
-    place = [meta.schema.column(i).path for i in range(meta.num_columns)].index(weight) if weight else -1
+    place = (
+        [meta.schema.column(i).path for i in range(meta.num_columns)].index(weight)
+        if weight
+        else -1
+    )
     groups: list[int] = []
     total = 0
     for i in range(meta.num_row_groups):
@@ -47,18 +56,27 @@ def pieces(file: pq.ParquetFile, columns: list[str], most: int, weight: str = ""
 
 
 def check_schema(file: pq.ParquetFile, table: str, dictionaries: tuple[str, ...] = ()) -> str:
-    """What is wrong with a file's columns; empty where nothing is. `dictionaries` are those that `opened` was asked for."""
+    """What is wrong with a file's columns; empty where nothing is. `dictionaries` are those that
+    `opened` was asked for."""
     wanted, there = READABLE[table], file.schema_arrow
     for name in set(dictionaries) & set(there.names):
         at, found = there.get_field_index(name), there.field(name)
-        there = there.set(at, found.with_type(found.type.value_type)) if pa.types.is_dictionary(found.type) else there
+        there = (
+            there.set(at, found.with_type(found.type.value_type))
+            if pa.types.is_dictionary(found.type)
+            else there
+        )
     if there.equals(wanted):
         return ""
     lacking = [n for n in wanted.names if n not in there.names]
     more = [n for n in there.names if n not in wanted.names]
-    other = [n for n in wanted.names if n in there.names and not there.field(n).equals(wanted.field(n))]
+    other = [
+        n for n in wanted.names if n in there.names and not there.field(n).equals(wanted.field(n))
+    ]
     parts = [("lacks", lacking), ("has more", more), ("has of another type", other)]
-    return "not the table's columns: " + ("; ".join(f"{how} {', '.join(n)}" for how, n in parts if n) or "in another order")
+    return "not the table's columns: " + (
+        "; ".join(f"{how} {', '.join(n)}" for how, n in parts if n) or "in another order"
+    )
 
 
 def broken(path: AnyPath, table: str, shard: str, error: Exception) -> Finding:

@@ -1,4 +1,5 @@
-"""The sample of masks whose statistics are counted again: the same for the same dataset, spread evenly over its frames."""
+"""The sample of masks whose statistics are counted again: the same for the same dataset, spread
+evenly over its frames."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from segpipe.frames import UInt8
+from segpipe.core.types import UInt8
+from segpipe.runtime.files.paths import AnyPath
 from segpipe.store.dataset import mask_of
-from segpipe.store.places import AnyPath
 from segpipe.store.records import ShardRecord
 from segpipe.verify.opened import opened
 from segpipe.verify.recount import STATISTICS, Recount
@@ -20,11 +21,18 @@ _COLUMNS = ["frame_id", "region", "class_id", *STATISTICS]
 
 
 def spread(records: dict[str, ShardRecord], size: int) -> dict[str, list[int]]:
-    """Which masks of each shard, by their place in its file: `size` of them in equal steps over the whole dataset."""
+    """Which masks of each shard, by their place in its file: `size` of them in equal steps over the
+    whole dataset."""
     names = sorted(records)
-    ends = np.cumsum([records[n].frames - records[n].failed for n in names]) if names else np.zeros(1, np.int64)
+    ends = (
+        np.cumsum([records[n].frames - records[n].failed for n in names])
+        if names
+        else np.zeros(1, np.int64)
+    )
     total = int(ends[-1])
-    places = np.unique(((np.arange(min(size, total)) + 0.5) * total / max(1, min(size, total))).astype(np.int64))
+    places = np.unique(
+        ((np.arange(min(size, total)) + 0.5) * total / max(1, min(size, total))).astype(np.int64)
+    )
     shard = np.searchsorted(ends, places, side="right")
     begins = ends - np.diff(ends, prepend=0)
     found: dict[str, list[int]] = {}
@@ -33,29 +41,38 @@ def spread(records: dict[str, ShardRecord], size: int) -> dict[str, list[int]]:
     return found
 
 
-def count_again(masks: AnyPath, class_stats: AnyPath, valid_pixels: dict[str, int], rows: list[int], recount: Recount) -> list[str]:
-    """Count the masks at these places of a shard's file again; what is wrong, a line each with its frame. `valid_pixels` are those
-    that `frames` holds."""
-    said: list[str] = []
+def count_again(
+    masks: AnyPath,
+    class_stats: AnyPath,
+    valid_pixels: dict[str, int],
+    rows: list[int],
+    recount: Recount,
+) -> list[tuple[str, str]]:
+    """Count the masks at these places of a shard's file again; the ids of those that are wrong, and
+    how. `valid_pixels` are those that `frames` holds."""
+    said: list[tuple[str, str]] = []
     with opened(masks) as mask_file, opened(class_stats) as stats_file:
         stats = _Statistics(stats_file)
         for frame_id, labels in _masks(mask_file, rows):
             if isinstance(labels, str):
-                said.append(f"{frame_id}: {labels}")
+                said.append((frame_id, labels))
                 continue
             wrong = recount.wrong(labels, valid_pixels.get(frame_id, -1), stats.rows(frame_id))
             more = [f"and {len(wrong) - MOST_SAID} more"] if len(wrong) > MOST_SAID else []
-            said += [f"{frame_id}: {'; '.join([*wrong[:MOST_SAID], *more])}"] if wrong else []
+            said += [(frame_id, "; ".join([*wrong[:MOST_SAID], *more]))] if wrong else []
     return said
 
 
 def _masks(file: pq.ParquetFile, rows: list[int]) -> list[tuple[str, UInt8 | str]]:
-    """Frame ids and label maps uint8 [H, W] at these places of a file, or why one is none; a row group is in memory at a time."""
+    """Frame ids and label maps uint8 [H, W] at these places of a file, or why one is none; a row
+    group is in memory at a time."""
     ends = np.cumsum([file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)])
     group = np.searchsorted(ends, rows, side="right")
     found: list[tuple[str, UInt8 | str]] = []
     for g in np.unique(group[group < len(ends)]):
-        table = file.read_row_group(int(g), columns=["frame_id", "height", "width", "values", "lengths"], use_threads=False)
+        table = file.read_row_group(
+            int(g), columns=["frame_id", "height", "width", "values", "lengths"], use_threads=False
+        )
         begin = int(ends[g]) - table.num_rows
         for row in (r - begin for r, at in zip(rows, group, strict=True) if at == g):
             found.append((table["frame_id"][row].as_py(), _labels(table, row)))
@@ -70,7 +87,8 @@ def _labels(table: pa.Table, row: int) -> UInt8 | str:
 
 
 class _Statistics:
-    """The rows of `class_stats` by frame: the row groups that can hold a frame, by their least and largest frame id."""
+    """The rows of `class_stats` by frame: the row groups that can hold a frame, by their least and
+    largest frame id."""
 
     def __init__(self, file: pq.ParquetFile) -> None:
         self.file = file

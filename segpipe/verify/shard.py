@@ -1,4 +1,5 @@
-"""One shard, checked whole: its three files against each other, against its record, and a sample of its masks."""
+"""One shard, checked whole: its three files against each other, against its record, and a sample of
+its masks."""
 
 from __future__ import annotations
 
@@ -9,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from segpipe.store.places import AnyPath
+from segpipe.runtime.files.paths import AnyPath
 from segpipe.store.records import ShardRecord
 from segpipe.store.schema import TABLES
 from segpipe.verify.class_stats import check_class_stats
 from segpipe.verify.findings import WRONG_STATISTICS, Finding
-from segpipe.verify.frames import FrameRows, read_frames
+from segpipe.verify.frames import FrameRows, read_frames, shown_frame
 from segpipe.verify.masks import check_masks
 from segpipe.verify.opened import UNREADABLE, broken
 from segpipe.verify.recount import Recount
@@ -33,7 +34,8 @@ class ShardPaths:
 
 @dataclass
 class CheckedShard:
-    """What a shard holds: `hashes` uint64 of its frame ids, `done` frames with a mask and `failed` ones, and what was found."""
+    """What a shard holds: `hashes` uint64 of its frame ids, `done` frames with a mask and `failed`
+    ones, and what was found."""
 
     record: ShardRecord
     done: int = 0
@@ -59,16 +61,25 @@ def check_shard(shard: ShardPaths, sample: list[int], recount: Recount) -> Check
         except UNREADABLE as error:
             found.findings.append(broken(path, table, record.name, error))
             return
-        found.findings += [Finding(kind, table, record.name, source_id, text, True) for kind, text in wrong]
+        found.findings += [
+            Finding(kind, table, record.name, source_id, text, True) for kind, text in wrong
+        ]
 
     def of_frames(path: AnyPath) -> Wrong:
         frames.append(read_frames(path, record))
         return list(frames[0].wrong)
 
     def of_sample(path: AnyPath) -> Wrong:
-        valid = dict(zip(frames[0].ok_ids.to_pylist(), frames[0].valid_pixels.tolist(), strict=True)) if sample else {}
+        valid = (
+            dict(zip(frames[0].ok_ids.to_pylist(), frames[0].valid_pixels.tolist(), strict=True))
+            if sample
+            else {}
+        )
         found.sampled = len(sample)
-        return [(WRONG_STATISTICS, t) for t in count_again(shard.files["masks"], path, valid, sample, recount)]
+        return [
+            (WRONG_STATISTICS, f"{shown_frame(record, frame_id)}: {said}")
+            for frame_id, said in count_again(shard.files["masks"], path, valid, sample, recount)
+        ]
 
     look("frames", of_frames)
     whole = all(t in shard.files for t in TABLES)
@@ -77,8 +88,12 @@ def check_shard(shard: ShardPaths, sample: list[int], recount: Recount) -> Check
         if "masks" in shard.files:
             look("masks", lambda p: check_masks(p, frames[0], source_id))
         if "class_stats" in shard.files:
-            look("class_stats", lambda p: check_class_stats(p, frames[0], source_id, regions, classes))
-        if sample and whole and not found.findings:  # what is wrong already needn't be counted again
+            look(
+                "class_stats",
+                lambda p: check_class_stats(p, frames[0], source_id, regions, classes),
+            )
+        # What is wrong already needn't be counted again
+        if sample and whole and not found.findings:
             look("class_stats", of_sample)
     return found
 

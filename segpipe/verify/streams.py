@@ -1,4 +1,5 @@
-"""A live stream's shards and gaps: in order of time, without overlap, and without a hole that nothing explains."""
+"""A live stream's shards and gaps: in order of time, without overlap, and without a hole that
+nothing explains."""
 
 from __future__ import annotations
 
@@ -8,30 +9,34 @@ from datetime import UTC, datetime
 
 import pyarrow.compute as pc
 
-from segpipe.store.places import AnyPath
+from segpipe.runtime.files.paths import AnyPath
 from segpipe.store.records import ShardRecord
 from segpipe.verify.findings import MISSING, WRONG_ROWS, Finding
 from segpipe.verify.frames import ints
 from segpipe.verify.opened import check_schema, opened
 
 MOST_HOLE_US = 5_000_000
-"""Pauses below a second or three frames are no gaps, and between two shards lies the time of a frame: this is more than both."""
+"""Pauses below a second or three frames are no gaps, and between two shards lies the time of a
+frame: this is more than both."""
 MOST_OVERLAP_US = 500_000
 Span = tuple[int, int]
 
 
 def read_gaps(path: AnyPath) -> list[tuple[str, Span]]:
-    """Source and time (UTC, microseconds) of each row of a `gaps` file, those of lag apart, which explain no hole: the camera was
-    there. Raises what a damaged file makes Arrow raise."""
+    """Source and time (UTC, microseconds) of each row of a `gaps` file, those of lag apart, which
+    explain no hole: the camera was there. Raises what a damaged file makes Arrow raise."""
     with opened(path) as file:
         said = check_schema(file, "gaps")
         if said:
             raise ValueError(said)
-        table = file.read(columns=["source_id", "kind", "start", "stop"], use_threads=False)
+        table = file.read(columns=["source_id", "kind", "start_time", "stop"], use_threads=False)
     table = table.filter(pc.not_equal(table["kind"], "lag")).combine_chunks()
     if not table.num_rows:
         return []
-    spans = zip(*(ints(table[n].chunk(0).cast("int64")).tolist() for n in ("start", "stop")), strict=True)
+    spans = zip(
+        *(ints(table[n].chunk(0).cast("int64")).tolist() for n in ("start_time", "stop")),
+        strict=True,
+    )
     return list(zip(table["source_id"].to_pylist(), spans, strict=True))
 
 
@@ -45,13 +50,17 @@ def check_stream(records: list[ShardRecord], gaps: Iterable[Span]) -> list[Findi
             said = f"begins at {_iso(b.begin_us)}, before {a.name} ends at {_iso(a.end_us)}"
             found.append(Finding(WRONG_ROWS, "frames", b.name, source_id, said))
     for begin, end in holes([*((r.begin_us, r.end_us) for r in shards), *gaps]):
-        said = f"nothing from {_iso(begin)} to {_iso(end)} ({(end - begin) / 1e6:.1f} s): no shard, and no gap that says why"
+        said = (
+            f"nothing from {_iso(begin)} to {_iso(end)} ({(end - begin) / 1e6:.1f} s): no "
+            "shard, and no gap that says why"
+        )
         found.append(Finding(MISSING, "", "", source_id, said))
     return found
 
 
 def holes(spans: list[Span]) -> list[Span]:
-    """Times between the first and the last span that none of them covers, where they are longer than a reader's pauses."""
+    """Times between the first and the last span that none of them covers, where they are longer
+    than a reader's pauses."""
     found = []
     reached = None
     for begin, end in sorted(spans):
@@ -62,4 +71,8 @@ def holes(spans: list[Span]) -> list[Span]:
 
 
 def _iso(time_us: int) -> str:
-    return datetime.fromtimestamp(time_us / 1e6, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.fromtimestamp(time_us / 1e6, UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )

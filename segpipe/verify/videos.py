@@ -4,34 +4,51 @@ from __future__ import annotations
 
 import itertools
 
+from segpipe.core.text import counted
 from segpipe.store.records import ShardRecord
-from segpipe.verify.findings import DOUBLED, MISSING, WRONG_ROWS, Finding
+from segpipe.verify.findings import DUPLICATED, MISSING, WRONG_ROWS, Finding
 
 
 def expected_of(records: list[ShardRecord]) -> int:
-    """Wanted frames of a video by its packet index, and a row for each part that couldn't be read at all."""
+    """Wanted frames of a video by its packet index, and a row for each part that couldn't be read
+    at all."""
     ranges = [r for r in records if r.stop]
     return max((r.expected for r in ranges), default=0) + (len(records) - len(ranges))
 
 
-def check_video(records: list[ShardRecord], rows: int, doubled: set[str]) -> list[Finding]:
-    """What is wrong with the shards of a video of which `rows` rows are there; the shards of `doubled` are told of already."""
-    source_id, ranges = records[0].source.source_id, sorted((r for r in records if r.stop), key=lambda r: r.start)
+def check_video(records: list[ShardRecord], rows: int, duplicated: set[str]) -> list[Finding]:
+    """What is wrong with the shards of a video of which `rows` rows are there; the shards of
+    `duplicated` are told of already."""
+    source_id, ranges = (
+        records[0].source.source_id,
+        sorted((r for r in records if r.stop), key=lambda r: r.start),
+    )
     expected, siblings = expected_of(records), max(r.siblings for r in records)
     found = []
-    for a, b in itertools.pairwise(r for r in ranges if r.name not in doubled):
+    for a, b in itertools.pairwise(r for r in ranges if r.name not in duplicated):
         if b.start < a.stop:
-            said = f"holds frames {b.start} to {b.stop} of the packet index, and {a.name} those from {a.start} to {a.stop}"
-            found.append(Finding(DOUBLED, "frames", b.name, source_id, said, True))
-    for name, values in (("shards", {r.siblings for r in records}), ("expected frames", {r.expected for r in ranges})):
+            said = (
+                f"holds frames {b.start} to {b.stop} of the packet index, and {a.name} those "
+                f"from {a.start} to {a.stop}"
+            )
+            found.append(Finding(DUPLICATED, "frames", b.name, source_id, said, True))
+    for name, values in (
+        ("shards", {r.siblings for r in records}),
+        ("expected frames", {r.expected for r in ranges}),
+    ):
         if len(values) > 1:
-            said = f"its shards disagree on the number of {name}: {', '.join(map(str, sorted(values)))}; segpipe run plans it anew"
+            said = (
+                f"its shards disagree on the number of {name}: "
+                f"{', '.join(map(str, sorted(values)))}; segpipe run plans it anew"
+            )
             found.append(Finding(WRONG_ROWS, "", "", source_id, said))
     if rows < expected or len(records) < siblings:
-        said = f"{expected - rows} of {expected} frames have no row; {len(records)} of {siblings} shards are there"
+        frames, shards = counted(expected, "frame"), counted(siblings, "shard")
+        said = f"no row for {expected - rows} of {frames}; {len(records)} of {shards} present"
         found.append(Finding(MISSING, "", "", source_id, said + _holes(ranges)))
     elif rows > expected and not found:
-        found.append(Finding(DOUBLED, "", "", source_id, f"{rows} rows, and {expected} frames were expected"))
+        said = f"{counted(rows, 'row')}; expected: {counted(expected, 'frame')}"
+        found.append(Finding(DUPLICATED, "", "", source_id, said))
     return found
 
 

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/memory.py CLIP [--model fake:] [--long 600]
 
-The long videos are the clip's own packets over and over, so that decoding is real. The model `fake:` has no weights: what
-grows with the length of a video would be frames, queues and tables, and those are the real ones.
+The long videos are the clip's own packets over and over, so that decoding is real. The model
+`fake:` has no weights: what grows with the length of a video would be frames, queues and tables,
+and those are the real ones.
 """
 
 from __future__ import annotations
@@ -40,9 +41,13 @@ def loop_clip(clip: Path, out: Path, seconds: float) -> int:
                 stream = source.streams.video[0]
                 if target is None:
                     target = sink.add_stream_from_template(stream)
+                assert stream.time_base is not None
                 for packet in source.demux(stream):
                     if packet.size == 0:
                         continue
+                    assert packet.pts is not None
+                    assert packet.dts is not None
+                    assert packet.duration is not None
                     if float((packet.dts + offset) * stream.time_base) >= seconds:
                         return frames
                     last = max(last, packet.pts + packet.duration)
@@ -55,12 +60,24 @@ def loop_clip(clip: Path, out: Path, seconds: float) -> int:
 
 
 def run(clip: Path, seconds: float, model: str, folder: Path) -> Peak:
-    """Run segpipe on a looped clip in a process of its own; the peaks of that process and of the one that reads for it, summed."""
+    """Run segpipe on a looped clip in a process of its own; the peaks of that process and of the
+    one that reads for it, summed."""
     video = folder / f"loop-{seconds:.0f}.mp4"
     frames = loop_clip(clip, video, seconds)
-    command = [sys.executable, "-m", "segpipe", "run", str(video), "-o", str(folder / f"out-{seconds:.0f}"), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "segpipe",
+        "run",
+        str(video),
+        "-o",
+        str(folder / f"out-{seconds:.0f}"),
+        "-q",
+    ]
     began = time.perf_counter()
-    process = subprocess.Popen([*command, "--set", f"model.source={model}"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, "--set", f"model.source={model}"], stdout=subprocess.DEVNULL
+    )
     peaks: dict[str, int] = {}
     while process.poll() is None:
         for place in Path("/proc").glob("[0-9]*"):
@@ -82,13 +99,19 @@ def _parent_of(place: Path) -> int:
 def _peak_kb(place: Path) -> int:
     """The most that a process had in memory so far."""
     try:
-        return next(int(line.split()[1]) for line in (place / "status").read_text().splitlines() if line.startswith("VmHWM"))
+        return next(
+            int(line.split()[1])
+            for line in (place / "status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        )
     except (OSError, StopIteration):
         return 0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clip", type=Path)
     parser.add_argument("--model", default="fake:")
     parser.add_argument("--long", type=float, default=600.0, help="seconds of the long video")

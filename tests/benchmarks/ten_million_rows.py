@@ -1,7 +1,8 @@
-"""How long the cookbook's queries and the layers take on ten million rows of class_stats, on two cores.
+"""How long the cookbook's queries and the layers take on ten million rows of class_stats, on two
+cores.
 
-python -m tests.benchmarks.ten_million_rows [FOLDER]: the dataset is made there (344 MB; one that is there is taken as it is),
-without FOLDER in a temporary one. Exit code 1 where a limit is exceeded.
+python -m tests.benchmarks.ten_million_rows [FOLDER]: the dataset is made there (344 MB; one that is
+there is taken as it is), without FOLDER in a temporary one. Exit code 1 where a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from segpipe import open_dataset
-from segpipe.analytics.aggregate import aggregate
-from segpipe.analytics.events import find_events
+from segpipe.analysis.aggregate import aggregate
+from segpipe.analysis.events import find_events
 from segpipe.store.manifest import FILE
 from tests.benchmarks.drives import city
 from tests.synthetic import write_dataset
@@ -34,7 +36,15 @@ def cookbook() -> dict[str, str]:
     """The queries of docs/queries.md by their headings."""
     text = (ROOT / "docs" / "queries.md").read_text(encoding="utf-8")
     parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
-    return {p.partition("\n")[0]: q for p in parts for q in re.findall(r"```sql\n(.*?)```", p, re.DOTALL)}
+    return {
+        p.partition("\n")[0]: q
+        for p in parts
+        for q in re.findall(r"```sql\n(.*?)```", p, re.DOTALL)
+    }
+
+
+def _rows(query: str, connection: Any) -> Any:
+    return connection.sql(query).to_arrow_table()
 
 
 def measure(root: Path, repeats: int) -> list[tuple[str, float, float]]:
@@ -50,19 +60,30 @@ def measure(root: Path, repeats: int) -> list[tuple[str, float, float]]:
             seconds.append(time.perf_counter() - start)
         return min(seconds)  # what other programs take only adds
 
-    found = [(name, timed(lambda c, q=query: c.sql(q).to_arrow_table()), QUERY_LIMIT_S) for name, query in cookbook().items()]
+    found = [
+        (name, timed(partial(_rows, query)), QUERY_LIMIT_S) for name, query in cookbook().items()
+    ]
     path = "class = 'pedestrian' and region = 'path' and pixel_fraction > 0.02"
-    found.append(("events --where person in path", timed(lambda c: find_events(c, path)), LAYER_LIMIT_S))
-    found += [(f"aggregate --by {by}", timed(lambda c, by=by: aggregate(c, by)), LAYER_LIMIT_S) for by in ("h3:10", "metres:50")]
+    found.append(
+        ("events --where person in path", timed(lambda c: find_events(c, path)), LAYER_LIMIT_S)
+    )
+    found += [
+        (f"aggregate --by {by}", timed(partial(aggregate, by=by)), LAYER_LIMIT_S)
+        for by in ("h3:10", "metres:50")
+    ]
     return found
 
 
 def main() -> int:
     """Print the table; 1 where something took longer than its limit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--frames", type=int, default=150_000)
-    parser.add_argument("--repeats", type=int, default=3, help="the least of so many counts (default 3)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="the least of so many counts (default 3)"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(args.folder or temporary)
@@ -75,7 +96,10 @@ def main() -> int:
     width = max(len(name) for name, _, _ in found)
     print(f"{rows} rows of class_stats, {THREADS} threads, the least of {args.repeats}")
     for name, seconds, limit in found:
-        print(f"{name:{width}}  {seconds:5.2f} s  of {limit:4.0f} s{'   TOO SLOW' if seconds > limit else ''}")
+        print(
+            f"{name:{width}}  {seconds:5.2f} s  of {limit:4.0f} "
+            f"s{'   TOO SLOW' if seconds > limit else ''}"
+        )
     name, seconds, limit = max(found, key=lambda f: f[1] / f[2])
     print(f"closest to its limit: {name}, {100 * seconds / limit:.0f} %")
     return int(any(seconds > limit for _, seconds, limit in found))

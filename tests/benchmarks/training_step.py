@@ -25,13 +25,15 @@ def step(network: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, bfloat16: b
     with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
         logits = network(x)
     logits = torch.nn.functional.interpolate(logits.float(), size=y.shape[-2:], mode="bilinear")
-    torch.nn.functional.cross_entropy(logits, y).backward()
+    torch.nn.functional.cross_entropy(logits, y).backward()  # type: ignore[no-untyped-call]
     network.zero_grad()
     return time.perf_counter() - began
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--encoder", default="tu-tf_efficientnet_lite2")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
@@ -40,7 +42,9 @@ def main() -> None:
     names = ("float32", "bfloat16", "bfloat16, depthwise in float32")
     networks = []
     for name in names:
-        settings = Network(architecture="FPN", encoder=args.encoder, weights="none", options={"upsampling": 1})
+        settings = Network(
+            architecture="FPN", encoder=args.encoder, weights="none", options={"upsampling": 1}
+        )
         network = build_network(settings, 11).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         if "depthwise" in name:
             depthwise_in_float32(network)
@@ -55,7 +59,10 @@ def main() -> None:
         middle = [statistics.median(t[1:]) for t in times]  # the first one allocates
         for name, value in zip(names, middle, strict=True):
             note = "memory kept" if kept else "memory given back"
-            print(f"{note:18} {name:32} {value:6.2f} s a step   {middle[1] / value:5.2f} of bfloat16's speed")
+            print(
+                f"{note:18} {name:32} {value:6.2f} s a step   {middle[1] / value:5.2f} of "
+                "bfloat16's speed"
+            )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Put before all on PYTHONPATH by tests: files and pictures that crash the decoder, or make it hang.
+"""Put before all on PYTHONPATH by tests: files and pictures that crash the decoder, or make it
+hang.
 
 Only in a child process that reads: the process of the run itself must never touch such a file.
 """
@@ -8,15 +9,18 @@ import signal
 import sys
 import time
 
-if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
+if "segpipe.runtime.isolation.serve" in " ".join(sys.orig_argv):
     import numpy as np
 
-    import segpipe.sources.images as images
-    import segpipe.sources.live as live
-    import segpipe.sources.video as video
+    import segpipe.sources.images.folder as images
+    import segpipe.sources.stream.reader as live
+    import segpipe.sources.video.file as video
 
     read_image, upright_rgb = images.read_image, video.upright_rgb
-    crash, hang = ({int(n) for n in os.environ.get(v, "").split(",") if n} for v in ("SABOTAGE_FRAMES", "SABOTAGE_HANGS"))
+    crash, hang = (
+        {int(n) for n in os.environ.get(v, "").split(",") if n}
+        for v in ("SABOTAGE_FRAMES", "SABOTAGE_HANGS")
+    )
 
     def sabotaged_image(path, *rest):  # type: ignore[no-untyped-def]
         if "segfault" in path.name:
@@ -24,7 +28,8 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
         if "hang" in path.name:
             while True:
                 pass
-        if "once" in path.name:  # the first time only: as when the machine ran out of memory for a moment
+        # The first time only: as when the machine ran out of memory for a moment
+        if "once" in path.name:
             mark = path.with_suffix(".seen")
             if not mark.exists():
                 mark.touch()
@@ -33,7 +38,8 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
 
     def sabotaged_picture(picture):  # type: ignore[no-untyped-def]
         rgb = upright_rgb(picture)
-        number = (int(np.median(rgb)) - 20 + 1) // 2  # tests/footage.py paints a picture's number as its brightness
+        # Tests/footage.py paints a picture's number as its brightness.
+        number = (int(np.median(rgb)) - 20 + 1) // 2
         if number in crash:
             os.kill(os.getpid(), signal.SIGSEGV)
         while number in hang:
@@ -41,7 +47,7 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
         return rgb
 
     # Slow files: so many seconds for each image's EXIF, for each packet of a video, for a GPX.
-    import segpipe.sources.packets as packets
+    import segpipe.sources.video.scan as scan
     import segpipe.telemetry.exif as exif
 
     def slowed(function, variable):  # type: ignore[no-untyped-def]
@@ -56,5 +62,9 @@ if "segpipe.isolation.serve" in " ".join(sys.orig_argv):
 
         gpxpy.parse = slowed(gpxpy.parse, "SABOTAGE_GPX_S")
     exif.read_exif = slowed(exif.read_exif, "SABOTAGE_EXIF_S")
-    packets.packet_time = slowed(packets.packet_time, "SABOTAGE_PACKET_S")
-    images.read_image, video.upright_rgb, live.upright_rgb = sabotaged_image, sabotaged_picture, sabotaged_picture
+    scan.FieldPairs.is_second = slowed(scan.FieldPairs.is_second, "SABOTAGE_PACKET_S")
+    images.read_image, video.upright_rgb, live.upright_rgb = (
+        sabotaged_image,
+        sabotaged_picture,
+        sabotaged_picture,
+    )

@@ -1,4 +1,5 @@
-"""The whole files that the mutations are made of: every container, codec and picture format, small and textured."""
+"""The whole files that the mutations are made of: every container, codec and picture format, small
+and textured."""
 
 from __future__ import annotations
 
@@ -8,12 +9,13 @@ import tempfile
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from PIL import Image
 
-from segpipe.frames import UInt8
+from segpipe.core.types import UInt8
 
 FPS = 25
 EXACT = {"fflags": "+bitexact"}
@@ -43,8 +45,11 @@ _OPTIONS = {
 
 
 def texture(number: int, width: int = 128, height: int = 80) -> UInt8:
-    """A picture uint8 [H, W, 3] of moving blocks: flat ones would leave nothing in the payload to damage."""
-    blocks = np.random.default_rng(7).integers(0, 255, (height // 4 + 1, width // 4 + 1, 3), np.uint8)
+    """A picture uint8 [H, W, 3] of moving blocks: flat ones would leave nothing in the payload to
+    damage."""
+    blocks = np.random.default_rng(7).integers(
+        0, 255, (height // 4 + 1, width // 4 + 1, 3), np.uint8
+    )
     whole = blocks.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
     return np.ascontiguousarray(np.roll(whole, 3 * number, axis=1))
 
@@ -57,15 +62,23 @@ def encoded(
     pixels: str = "",
     gop: int = 8,
     options: dict[str, str] | None = None,
-) -> tuple[av.VideoStream, list[av.Packet]]:
-    """Packets of textures for a container, and the stream that they were made for (its parameters are needed to mux them)."""
-    # Some containers want the parameter sets in their header, others among the packets; the encoder has to know.
+) -> tuple[av.VideoStream, list[av.Packet[Any]]]:
+    """Packets of textures for a container, and the stream that they were made for (its parameters
+    are needed to mux them)."""
+    # Some containers want the parameter sets in their header, others among the packets; the encoder
+    # has to know.
     with av.open(io.BytesIO(), "w", format=_ENCODED_FOR.get(suffix, "matroska")) as sink:
-        stream = sink.add_stream(codec, rate=FPS, options={**_OPTIONS.get(codec, {}), **(options or {})})
+        stream = sink.add_stream(
+            codec, rate=FPS, options={**_OPTIONS.get(codec, {}), **(options or {})}
+        )
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = size
-        stream.pix_fmt, stream.gop_size = pixels or ("yuvj420p" if codec == "mjpeg" else "yuv420p"), gop
+        stream.pix_fmt, stream.gop_size = (
+            pixels or ("yuvj420p" if codec == "mjpeg" else "yuv420p"),
+            gop,
+        )
         stream.codec_context.thread_count = 1
-        packets = []
+        packets: list[av.Packet[Any]] = []
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(texture(number, *size), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, FPS)
@@ -78,12 +91,13 @@ def encoded(
 def muxed(
     suffix: str,
     stream: av.VideoStream,
-    packets: Iterable[av.Packet],
+    packets: Iterable[av.Packet[Any]],
     options: dict[str, str] | None = None,
     times: Times | None = None,
 ) -> bytes:
     """Packets in a container, with other times where `times` gives them."""
-    with tempfile.TemporaryDirectory() as folder:  # a path and no buffer: faststart has to read what it wrote
+    # A path and no buffer: faststart has to read what it wrote
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"clip{suffix}"
         with av.open(str(path), "w", options=EXACT | (options or {})) as sink:
             target = sink.add_stream_from_template(stream)
@@ -103,6 +117,7 @@ def video(name: str) -> bytes:
         path = Path(folder) / name
         with av.open(str(path), "w", options=EXACT | options) as sink:
             stream = sink.add_stream(codec, rate=FPS, options=_OPTIONS.get(codec, {}))
+            assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.gop_size = 128, 80, 8
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             for number in range(24):
@@ -124,8 +139,13 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
 def image(name: str) -> bytes:
     """One of IMAGES."""
     picture = Image.fromarray(texture(1, 160, 120))
-    kind = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP"}[name.rpartition(".")[2]]
-    options: dict[str, dict[str, object]] = {"progressive.jpg": {"progressive": True}, "photo.tif": {"compression": "tiff_lzw"}}
+    kind = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP"}[
+        name.rpartition(".")[2]
+    ]
+    options: dict[str, dict[str, object]] = {
+        "progressive.jpg": {"progressive": True},
+        "photo.tif": {"compression": "tiff_lzw"},
+    }
     return saved(picture, kind, **options.get(name, {}))
 
 

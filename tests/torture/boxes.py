@@ -11,9 +11,15 @@ from tests.torture.recipes import Recipe, be16, be32, content, patched
 HUGE = 0x7FFFFFFF
 FIRST, LAST = "moov-first.mp4", "moov-last.mp4"
 _TABLES: dict[str, tuple[int, ...]] = {
-    "stts": (4, 8, 12), "stsz": (4, 8, 12), "stco": (4, 8), "stsc": (4, 8, 12), "stss": (4, 8), "ctts": (4, 8, 12),
-}  # fmt: skip
-"""Places in each table after its name's end: counts, then first entries (after version and flags)."""
+    "stts": (4, 8, 12),
+    "stsz": (4, 8, 12),
+    "stco": (4, 8),
+    "stsc": (4, 8, 12),
+    "stss": (4, 8),
+    "ctts": (4, 8, 12),
+}
+"""Places in each table after its name's end: counts, then first entries (after version and
+flags)."""
 
 
 def box(data: bytes, name: str) -> tuple[int, int]:
@@ -73,22 +79,32 @@ def recipes() -> Iterator[Recipe]:
     yield from _missing()
     for table, places in _TABLES.items():
         for place in places:
-            yield content("broken table", f"{table}-{place}-huge.mp4", partial(put, table, place, HUGE))
+            yield content(
+                "broken table", f"{table}-{place}-huge.mp4", partial(put, table, place, HUGE)
+            )
         yield content("broken table", f"{table}-4-ones.mp4", partial(put, table, 4, 0xFFFFFFFF))
         yield content("broken table", f"{table}-none.mp4", partial(without, table))
     for place, value in ((4, HUGE), (8, HUGE), (12, HUGE), (12, -5), (16, 0), (16, -(2**31))):
-        yield content("broken table", f"edit-{place}-{value}.mp4", partial(put, "elst", place, value))
+        yield content(
+            "broken table", f"edit-{place}-{value}.mp4", partial(put, "elst", place, value)
+        )
     for name in ("avcC", "dref", "hdlr", "mdhd", "tkhd", "mvhd"):
         yield content("broken table", f"{name}-none.mp4", partial(without, name))
     for name, value in (("trun", HUGE), ("tfhd", HUGE), ("moof", HUGE), ("mfra", HUGE)):
-        yield content("broken table", f"{name}-{value}.mp4", partial(put, name, 4, value, "fragments.mp4"))
+        yield content(
+            "broken table", f"{name}-{value}.mp4", partial(put, name, 4, value, "fragments.mp4")
+        )
     for value in (0, 1, 7, HUGE, 0xFFFFFFFF):
         yield content("box length", f"mdat-{value}.mp4", partial(_length, "mdat", value))
         yield content("box length", f"moov-{value}.mp4", partial(_length, "moov", value, LAST))
         yield content("box length", f"trak-{value}.mp4", partial(_length, "trak", value))
     yield content("box length", "nested.mp4", partial(_nested, 5000))
     for width, height in ((65535, 65535), (1, 1), (0, 0), (16384, 16384)):
-        yield content("huge size in a video", f"entry-{width}x{height}.mp4", partial(_entry_size, width, height))
+        yield content(
+            "huge size in a video",
+            f"entry-{width}x{height}.mp4",
+            partial(_entry_size, width, height),
+        )
     for value in (0, 0x7FFF0000):
         yield content("huge size in a video", f"track-{value}.mp4", partial(put, "tkhd", 76, value))
     for factor in (0, 0x00008000, HUGE):
@@ -106,5 +122,11 @@ def _missing() -> Iterator[Recipe]:
     yield content("unknown codec", "codec.mp4", partial(_renamed, "avc1", "zzzz"))
     yield content("unknown codec", "other-codec.mp4", partial(_renamed, "avc1", "hvc1"))
     yield content("unknown codec", "raw.mp4", partial(_renamed, "avc1", "raw "))
-    yield content("unknown codec", "codec.mkv", lambda: video("h264.mkv").replace(b"V_MPEG4/ISO/AVC", b"V_NOBODY/KNO/WS"))
-    yield content("unknown codec", "codec.avi", lambda: video("mjpeg.avi").replace(b"MJPG", b"ZZZZ"))
+    yield content(
+        "unknown codec",
+        "codec.mkv",
+        lambda: video("h264.mkv").replace(b"V_MPEG4/ISO/AVC", b"V_NOBODY/KNO/WS"),
+    )
+    yield content(
+        "unknown codec", "codec.avi", lambda: video("mjpeg.avi").replace(b"MJPG", b"ZZZZ")
+    )

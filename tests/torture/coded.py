@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import av
 
@@ -57,15 +58,18 @@ def huge_h264(side: int) -> bytes:
     return muxed(".ts", stream, [_resized(p, side // 16) if p.is_keyframe else p for p in packets])
 
 
-def _resized(packet: av.Packet, macroblocks: int) -> av.Packet:
+def _resized(packet: av.Packet[Any], macroblocks: int) -> av.Packet[Any]:
     parts = bytes(packet).replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")
-    changed = av.Packet(b"\0\0\0\1".join(with_size(p, macroblocks) if p and p[0] & 31 == 7 else p for p in parts))
+    changed = av.Packet(
+        b"\0\0\0\1".join(with_size(p, macroblocks) if p and p[0] & 31 == 7 else p for p in parts)
+    )
     changed.pts, changed.dts, changed.is_keyframe = packet.pts, packet.dts, True
     return changed
 
 
 def huge_vp9(side: int) -> bytes:
-    """WebM whose first key frame declares its size as 16 bits for each side, 36 bits into the frame."""
+    """WebM whose first key frame declares its size as 16 bits for each side, 36 bits into the
+    frame."""
     data = video("vp9.webm")
     at = data.index(b"\x49\x83\x42") - 1
     frame = bits_of(data[at : at + 16])
@@ -106,11 +110,22 @@ def tiny(codec: str, suffix: str, side: int) -> bytes:
 
 
 def recipes() -> Iterator[Recipe]:
-    makers = {"sps.ts": huge_h264, "vp9.webm": huge_vp9, "sequence.ts": huge_mpeg2, "mjpeg.avi": huge_mjpeg, "strf.avi": huge_avi}
+    makers = {
+        "sps.ts": huge_h264,
+        "vp9.webm": huge_vp9,
+        "sequence.ts": huge_mpeg2,
+        "mjpeg.avi": huge_mjpeg,
+        "strf.avi": huge_avi,
+    }
     for side in SIDES:
         for name, make in makers.items():
             yield content("huge size in a video", f"{side}-{name}", partial(make, side))
-    for codec, suffix in (("libx264", ".mp4"), ("libvpx-vp9", ".webm"), ("mjpeg", ".avi"), ("mpeg2video", ".ts")):
+    for codec, suffix in (
+        ("libx264", ".mp4"),
+        ("libvpx-vp9", ".webm"),
+        ("mjpeg", ".avi"),
+        ("mpeg2video", ".ts"),
+    ):
         yield content("1x1", f"two-by-two-{codec}{suffix}", partial(tiny, codec, suffix, 2))
     yield content("1x1", "one-by-one-vp9.webm", partial(tiny, "libvpx-vp9", ".webm", 1))
     yield content("1x1", "one-by-one-mjpeg.avi", partial(tiny, "mjpeg", ".avi", 1))

@@ -1,7 +1,8 @@
 """A day of streaming, as fast as it can be read: `python -m tests.torture.day [SECONDS]`.
 
-A real HTTP server in a process of its own plays a day of MPEG-TS at a frame every two seconds, drops connections and jumps in
-time. The run must account for every second, with flat memory and a bounded number of files.
+A real HTTP server in a process of its own plays a day of MPEG-TS at a frame every two seconds,
+drops connections and jumps in time. The run must account for every second, with flat memory and a
+bounded number of files.
 """
 
 from __future__ import annotations
@@ -16,20 +17,28 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from segpipe import open_dataset
-from segpipe.live.run import run_streams
-from segpipe.report.summary import size_on_disk
-from segpipe.run import prepared
-from segpipe.run_report import report_of_streams
-from tests.streams.recording import frames_of, gaps_of, stream_job
-from tests.streams.servers import Camera, http_server
+from segpipe.analysis.report.summary import size_on_disk
+from segpipe.pipeline.prepare import prepared
+from segpipe.pipeline.run import executor, run
+from tests.pipeline.live.recording import frames_of, gaps_of, stream_job
+from tests.pipeline.live.servers import Camera, http_server
 
 DAY_S = 86_400
 STEP_S = 2.0
+GIVE_UP_S = 90.0
+"""A busy server may be away for so long; the run takes so long to end."""
 OUTAGES = (
-    (0.05, "drop", 120), (0.17, "jump", 600), (0.31, "drop", 30), (0.32, "drop", 5), (0.5, "drop", 1800), (0.66, "jump", 45),
-    (0.8, "drop", 300), (0.93, "drop", 60),
-)  # fmt: skip
-"""Where in the day (as a share), how, and for how many seconds of media; shorter where the day is."""
+    (0.05, "drop", 120),
+    (0.17, "jump", 600),
+    (0.31, "drop", 30),
+    (0.32, "drop", 5),
+    (0.5, "drop", 1800),
+    (0.66, "jump", 45),
+    (0.8, "drop", 300),
+    (0.93, "drop", 60),
+)
+"""Where in the day (as a share), how, and for how many seconds of media; shorter where the day
+is."""
 
 
 @dataclass
@@ -64,29 +73,44 @@ class Day:
 
 def simulate(folder: Path, seconds: int = DAY_S, shard_s: float = 600.0) -> Day:
     """Record a day into a dataset in `folder`."""
-    events = tuple((round(at * seconds), kind, max(10, round(length * seconds / DAY_S))) for at, kind, length in OUTAGES)
+    events = tuple(
+        (round(at * seconds), kind, max(10, round(length * seconds / DAY_S)))
+        for at, kind, length in OUTAGES
+    )
     here, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, events, seconds), daemon=True)
+    server = multiprocessing.get_context("spawn").Process(
+        target=_serve, args=(theirs, events, seconds), daemon=True
+    )
     server.start()
     memory, began = Memory(), time.monotonic()
-    stream = {"clock": "media", "on_lag": "block", "shard_s": shard_s, "give_up_s": 3, "backoff_s": 0.05}
+    stream = {
+        "clock": "media",
+        "on_lag": "block",
+        "shard_s": shard_s,
+        "give_up_s": GIVE_UP_S,
+        "backoff_s": 0.05,
+    }
     job = stream_job(folder, f"{here.recv()}/cam", stream=stream, isolate=True)
     done = [0]
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(memory, done, seconds, over, server.pid), daemon=True)
+    watcher = threading.Thread(
+        target=_watch, args=(memory, done, seconds, over, server.pid), daemon=True
+    )
     with prepared(job) as ready:
         watcher.start()
 
         def on_frames(frames: int, _failed: int) -> None:
             done[0] += frames
 
-        reports = run_streams(ready.streams, job, ready.worker, ready.store, lambda: False, on_frames)
-        report = report_of_streams(ready, reports, 0.0)
+        with executor(ready, on_frames) as submit:
+            report = run(ready, submit)
     over.set()
     here.send("how many")
     sent = here.recv()
     server.terminate()
-    return _day(folder, seconds, sent, report.streams[0].reconnects, memory, time.monotonic() - began)
+    return _day(
+        folder, seconds, sent, report.streams[0].reconnects, memory, time.monotonic() - began
+    )
 
 
 def _serve(pipe: Connection, events: tuple[tuple[float, str, float], ...], seconds: int) -> None:
@@ -98,7 +122,9 @@ def _serve(pipe: Connection, events: tuple[tuple[float, str, float], ...], secon
         pipe.poll(None)
 
 
-def _watch(memory: Memory, done: list[int], seconds: int, over: threading.Event, server: int | None) -> None:
+def _watch(
+    memory: Memory, done: list[int], seconds: int, over: threading.Event, server: int | None
+) -> None:
     while not over.wait(0.25):
         memory.samples.append((done[0] * STEP_S / seconds, _resident(server)))
 
@@ -116,19 +142,32 @@ def _resident(apart: int | None) -> int:
     return total
 
 
-def _day(folder: Path, seconds: int, sent: int, reconnects: int, memory: Memory, wall_s: float) -> Day:
+def _day(
+    folder: Path, seconds: int, sent: int, reconnects: int, memory: Memory, wall_s: float
+) -> Day:
     frames, gaps = frames_of(folder), gaps_of(folder)
-    within = [g for g in gaps if g["stop_pts_s"] is not None and g["start_pts_s"] is not None]  # the last one is the day's end
+    # The last one is the day's end.
+    within = [g for g in gaps if g["stop_pts_s"] is not None and g["start_pts_s"] is not None]
     times = [r["timestamp"].timestamp() for r in frames]
     steps_s = STEP_S * (len(frames) - 1 - len(within))  # between two frames is a step or a gap
     files = [p for p in folder.rglob("*.parquet") if p.is_file()]
     gap_s = sum(g["duration_s"] for g in within)
     missing_s = times[-1] - times[0] - steps_s - gap_s
     return Day(
-        seconds, sent, len(frames), reconnects, len(within), gap_s, missing_s, len(files),
-        max(p.stat().st_size for p in files), size_on_disk(open_dataset(folder)), memory.peak(0.0, 0.1), memory.peak(0.1, 2.0),
+        seconds,
+        sent,
+        len(frames),
+        reconnects,
+        len(within),
+        gap_s,
+        missing_s,
+        len(files),
+        max(p.stat().st_size for p in files),
+        size_on_disk(open_dataset(folder)),
+        memory.peak(0.0, 0.1),
+        memory.peak(0.1, 2.0),
         wall_s,
-    )  # fmt: skip
+    )
 
 
 def main() -> int:
@@ -136,11 +175,21 @@ def main() -> int:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else DAY_S
     with tempfile.TemporaryDirectory() as folder:
         day = simulate(Path(folder) / "day", seconds)
-    print(f"simulated {day.seconds} s in {day.wall_s:.0f} s; the server sent {day.sent} frames, {day.frames} are in the dataset")
-    print(f"connected again {day.reconnects} times; {day.gaps} gaps of {day.gap_s:.0f} s; not accounted for: {day.missing_s:.3f} s")
-    print(f"{day.files} files of {day.bytes / 1e6:.1f} MB in all, the largest {day.largest_file / 1e3:.0f} kB")
     print(
-        f"peak memory of run and reader: {day.early / 1e6:.0f} MB in the first tenth, {day.late / 1e6:.0f} MB after: "
+        f"simulated {day.seconds} s in {day.wall_s:.0f} s; the server sent {day.sent} frames, "
+        f"{day.frames} are in the dataset"
+    )
+    print(
+        f"connected again {day.reconnects} times; {day.gaps} gaps of {day.gap_s:.0f} s; not "
+        f"accounted for: {day.missing_s:.3f} s"
+    )
+    print(
+        f"{day.files} files of {day.bytes / 1e6:.1f} MB in all, the largest "
+        f"{day.largest_file / 1e3:.0f} kB"
+    )
+    print(
+        f"peak memory of run and reader: {day.early / 1e6:.0f} MB in the first tenth, "
+        f"{day.late / 1e6:.0f} MB after: "
         f"{day.late / max(1, day.early):.3f} times"
     )
     return 0 if day.sent == day.frames and abs(day.missing_s) < 0.5 else 1

@@ -1,4 +1,5 @@
-"""EXIF that leads astray: offsets in circles and beyond the file, counts without end, values that mean nothing."""
+"""EXIF that leads astray: offsets in circles and beyond the file, counts without end, values that
+mean nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +23,13 @@ def ifd(entries: list[Entry], following: int = 0) -> bytes:
 def jpeg_with(tiff: bytes) -> bytes:
     """A JPEG with this TIFF structure as its EXIF."""
     segment = b"Exif\0\0" + tiff
-    return image("photo.jpg")[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + image("photo.jpg")[2:]
+    return (
+        image("photo.jpg")[:2]
+        + b"\xff\xe1"
+        + struct.pack(">H", len(segment) + 2)
+        + segment
+        + image("photo.jpg")[2:]
+    )
 
 
 def exif(entries: list[Entry], following: int = 0, tail: bytes = b"") -> bytes:
@@ -30,15 +37,27 @@ def exif(entries: list[Entry], following: int = 0, tail: bytes = b"") -> bytes:
 
 
 def _gps(latitude: bytes) -> bytes:
-    """A position whose three rationals are these bytes; the GPS directory begins after the first one, at 26."""
-    entries = [(1, ASCII, 2, ord("N")), (2, RATIONAL, 3, 80), (3, ASCII, 2, ord("E")), (4, RATIONAL, 3, 80)]
+    """A position whose three rationals are these bytes; the GPS directory begins after the first
+    one, at 26."""
+    entries = [
+        (1, ASCII, 2, ord("N")),
+        (2, RATIONAL, 3, 80),
+        (3, ASCII, 2, ord("E")),
+        (4, RATIONAL, 3, 80),
+    ]
     return exif([(GPS_IFD, LONG, 1, 26)], 0, ifd(entries) + latitude)
 
 
 _TIFFS: dict[str, bytes] = {
     "circle": exif([(ORIENTATION, SHORT, 1, 6)], following=8),
     "own-directory": exif([(EXIF_IFD, LONG, 1, 8), (GPS_IFD, LONG, 1, 8)]),
-    "beyond": exif([(DATE, ASCII, 20, 0x7FFFFFF0), (EXIF_IFD, LONG, 1, 0x7FFFFFF0), (GPS_IFD, LONG, 1, 0xFFFFFFFF)]),
+    "beyond": exif(
+        [
+            (DATE, ASCII, 20, 0x7FFFFFF0),
+            (EXIF_IFD, LONG, 1, 0x7FFFFFF0),
+            (GPS_IFD, LONG, 1, 0xFFFFFFFF),
+        ]
+    ),
     "first-directory-beyond": b"II*\0" + struct.pack("<I", 0xFFFFFFF0),
     "orientation-99": exif([(ORIENTATION, SHORT, 1, 99)]),
     "orientation-is-text": exif([(ORIENTATION, ASCII, 4, 0x00363636)]),
@@ -52,12 +71,20 @@ _TIFFS: dict[str, bytes] = {
     "big-endian-lie": b"MM*\0" + exif([(ORIENTATION, SHORT, 1, 6)])[4:],
     "gps-over-nothing": _gps(struct.pack("<6I", 52, 0, 30, 0, 0, 0)),
     "gps-too-far": _gps(struct.pack("<6I", 0xFFFFFFFF, 1, 60000, 1, 7, 1)),
-    "date-of-letters": exif([(EXIF_IFD, LONG, 1, 26)], 0, ifd([(DATE, ASCII, 20, 44)]) + b"9999:99:99 99:99:99\0"),
-    "date-of-bytes": exif([(EXIF_IFD, LONG, 1, 26)], 0, ifd([(DATE, ASCII, 20, 44)]) + bytes(range(200, 220))),
+    "date-of-letters": exif(
+        [(EXIF_IFD, LONG, 1, 26)], 0, ifd([(DATE, ASCII, 20, 44)]) + b"9999:99:99 99:99:99\0"
+    ),
+    "date-of-bytes": exif(
+        [(EXIF_IFD, LONG, 1, 26)], 0, ifd([(DATE, ASCII, 20, 44)]) + bytes(range(200, 220))
+    ),
 }
 
 
 def recipes() -> Iterator[Recipe]:
     for name, tiff in _TIFFS.items():
         yield content("broken EXIF", f"{name}.jpg", lambda tiff=tiff: jpeg_with(tiff))  # type: ignore[misc]
-    yield content("broken EXIF", "length.jpg", lambda: jpeg_with(_TIFFS["circle"]).replace(b"\xff\xe1", b"\xff\xe1\xff", 1))
+    yield content(
+        "broken EXIF",
+        "length.jpg",
+        lambda: jpeg_with(_TIFFS["circle"]).replace(b"\xff\xe1", b"\xff\xe1\xff", 1),
+    )

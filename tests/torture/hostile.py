@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from segpipe.config import Job, make_job
-from segpipe.errors import SegpipeError
-from segpipe.run import load_worker, run_job
+from segpipe.core.config.job import Job, make_job
+from segpipe.core.errors import SegpipeError
+from segpipe.pipeline.prepare import load_worker
+from segpipe.pipeline.run import run_job
+from tests.clock import HANG_S
 from tests.torture.corpus import Mutation
 
 LIMIT_S = 10.0
@@ -28,7 +30,8 @@ class Outcome:
 
 @dataclass
 class Survival:
-    """By the mutations' names. A crash is what isn't a SegpipeError, a shard that raised, or a run that said nothing at all."""
+    """By the mutations' names. A crash is what isn't a SegpipeError, a shard that raised, or a run
+    that said nothing at all."""
 
     tried: int = 0
     crashes: dict[str, str] = field(default_factory=dict)
@@ -42,17 +45,20 @@ class Survival:
 
 
 def survive(folder: Path, mutations: list[Mutation]) -> Survival:
-    """segpipe's whole path over each mutation alone, each into a dataset of its own below `folder`."""
+    """segpipe's whole path over each mutation alone, each into a dataset of its own below
+    `folder`."""
     found = Survival()
     worker = load_worker(_job(folder, folder / "none").model)
-    with patch("segpipe.run.load_worker", lambda *_: worker):
+    with patch("segpipe.pipeline.prepare.load_worker", lambda *_: worker):
         for number, mutation in enumerate(mutations):
-            began = time.perf_counter()
-            thread = threading.Thread(target=_run, args=(mutation, folder / str(number), found), daemon=True)
+            began = time.process_time()
+            thread = threading.Thread(
+                target=_run, args=(mutation, folder / str(number), found), daemon=True
+            )
             thread.start()
-            thread.join(LIMIT_S)
+            thread.join(HANG_S)
             found.tried += 1
-            found.seconds[mutation.name] = time.perf_counter() - began
+            found.seconds[mutation.name] = time.process_time() - began
             if thread.is_alive():  # it is left behind: a thread can't be stopped from outside
                 found.hangs[mutation.name] = found.seconds[mutation.name]
     return found
@@ -71,7 +77,9 @@ def _run(mutation: Mutation, output: Path, found: Survival) -> None:
         if report.broken:
             found.crashes[mutation.name] = "; ".join(report.broken.values())
         elif outcome == Outcome():
-            found.crashes[mutation.name] = "no row and no error: the file was passed over in silence"
+            found.crashes[mutation.name] = (
+                "no row and no error: the file was passed over in silence"
+            )
 
 
 def _job(path: Path, output: Path) -> Job:

@@ -1,4 +1,5 @@
-"""Images: sizes that are lies, sizes that are true and too large, strange colours, pictures that move, EXIF that leads astray."""
+"""Images: sizes that are lies, sizes that are true and too large, strange colours, pictures that
+move, EXIF that leads astray."""
 
 from __future__ import annotations
 
@@ -73,11 +74,19 @@ _DECLARE: dict[str, Callable[[int], bytes]] = {
 }
 _HUGE: dict[str, Callable[[], bytes]] = {
     # Pillow doesn't know this format, OpenCV does.
-    "radiance.jpg": lambda: b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n" + bytes(100),
+    "radiance.jpg": lambda: (
+        b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n" + bytes(100)
+    ),
     "netpbm.png": lambda: b"P6 30000 30000 255\n" + bytes(100),
-    "sun-raster.png": lambda: struct.pack(">8I", 0x59A66A95, 30000, 30000, 24, 0, 1, 0, 0) + bytes(100),
-    "many-strips.tif": lambda: patched(pngs.tiff(160, 120, bytes(57600)), (8 + 2 + 5 * 12 + 4, le32(2**31 - 1))),
-    "tag-count.tif": lambda: patched(image("photo.tif"), (int.from_bytes(image("photo.tif")[4:8], "little"), b"\xff\xff")),
+    "sun-raster.png": lambda: (
+        struct.pack(">8I", 0x59A66A95, 30000, 30000, 24, 0, 1, 0, 0) + bytes(100)
+    ),
+    "many-strips.tif": lambda: patched(
+        pngs.tiff(160, 120, bytes(57600)), (8 + 2 + 5 * 12 + 4, le32(2**31 - 1))
+    ),
+    "tag-count.tif": lambda: patched(
+        image("photo.tif"), (int.from_bytes(image("photo.tif")[4:8], "little"), b"\xff\xff")
+    ),
     "rows-per-strip.tif": lambda: pngs.tiff(160, 120, bytes(57600), rows_per_strip=2**31 - 1),
     "circle-of-pages.tif": lambda: pngs.tiff(16, 12, bytes(576), next_ifd=8),
     "chunk-length.png": lambda: patched(image("photo.png"), (33, b"\xff\xff\xff\xff")),
@@ -111,8 +120,12 @@ def _with_text(kind: bytes, megabytes: int) -> bytes:
 _TEXT: dict[str, Callable[[], bytes]] = {
     "ztxt.png": lambda: _with_text(b"zTXt", 300),
     "itxt.png": lambda: _with_text(b"iTXt", 300),
-    "many.png": lambda: image("photo.png")[:33] + pngs.text_bomb(b"zTXt", 1) * 200 + image("photo.png")[33:],
-    "profile.png": lambda: image("photo.png")[:33] + pngs.text_bomb(b"iCCP", 300) + image("photo.png")[33:],
+    "many.png": lambda: (
+        image("photo.png")[:33] + pngs.text_bomb(b"zTXt", 1) * 200 + image("photo.png")[33:]
+    ),
+    "profile.png": lambda: (
+        image("photo.png")[:33] + pngs.text_bomb(b"iCCP", 300) + image("photo.png")[33:]
+    ),
 }
 
 
@@ -162,7 +175,9 @@ _COLOURS: dict[str, Callable[[], bytes]] = {
     "alpha.webp": partial(_as, "RGBA", "WEBP"),
     "palette.png": _transparent_palette,
     "palette-too-short.png": lambda: _transparent_palette().replace(b"PLTE", b"pLTE"),
-    "sixteen-bit.png": lambda: saved(Image.fromarray(texture(1)[..., 0].astype(np.uint16) * 257), "PNG"),
+    "sixteen-bit.png": lambda: saved(
+        Image.fromarray(texture(1)[..., 0].astype(np.uint16) * 257), "PNG"
+    ),
     "sixteen-bit-colour.png": lambda: pngs.blank_png(60, 40, 16, pngs.RGB),
     "thirty-two-bit.tif": partial(_as, "I", "TIFF"),
     "float.tif": partial(_as, "F", "TIFF"),
@@ -172,7 +187,8 @@ _COLOURS: dict[str, Callable[[], bytes]] = {
 
 
 def scan_bomb() -> bytes:
-    """A progressive JPEG of very many scans: each is a few bytes, and each goes over the whole picture."""
+    """A progressive JPEG of very many scans: each is a few bytes, and each goes over the whole
+    picture."""
     data = saved(Image.new("L", (6000, 6000), 90), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 400 + data[-2:]

@@ -1,4 +1,5 @@
-"""Files that are no footage under the names of footage, some of which ask a reader to open other things."""
+"""Files that are no footage under the names of footage, some of which ask a reader to open other
+things."""
 
 from __future__ import annotations
 
@@ -35,20 +36,28 @@ _OTHERS: dict[str, Callable[[], bytes]] = {
     "zeros": lambda: bytes(50_000),
     "spaces": lambda: b" " * 50_000,
     "one-byte": lambda: b"\xff",
-    "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"><image href="file:///etc/hostname"/></svg>',
+    "svg": lambda: (
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="1e9" height="1e9"><image '
+        b'href="file:///etc/hostname"/></svg>'
+    ),
 }
 _SCRIPTS: dict[str, bytes] = {
-    "playlist-itself.mp4": b"ffconcat version 1.0\nfile 'playlist-itself.mp4'\nfile 'playlist-itself.mp4'\n",
-    "playlist-of-itself-and-a-neighbour.mp4": b"ffconcat version 1.0\nfile 'hls.mp4'\nfile 'playlist-itself.mp4'\n",
+    "playlist-itself.mp4": b"ffconcat version 1.0\nfile 'playlist-itself.mp4'\nfile "
+    b"'playlist-itself.mp4'\n",
+    "playlist-of-itself-and-a-neighbour.mp4": b"ffconcat version 1.0\nfile 'hls.mp4'\nfile "
+    b"'playlist-itself.mp4'\n",
     "playlist-outside.mp4": b"ffconcat version 1.0\nfile '/etc/hostname'\n",
-    "playlist-long.mp4": b"ffconcat version 1.0\n" + b"file 'gone.mp4'\nduration 1000000000\n" * 5000,
+    "playlist-long.mp4": b"ffconcat version 1.0\n"
+    + b"file 'gone.mp4'\nduration 1000000000\n" * 5000,
     "hls.mp4": b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://192.0.2.1/a.ts\n#EXTINF:10,\nhls.mp4\n",
     "hls.ts": b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:10,\nfile:///etc/hostname\n",
-    "dash.mp4": b'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>http://192.0.2.1/</BaseURL></MPD>',
+    "dash.mp4": b'<?xml version="1.0"?><MPD '
+    b'xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>http://192.0.2.1/</BaseURL></MPD>',
     "session.mp4": b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
     b"m=video 59999 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n",
     "redirect.avi": b"[Reference]\r\nRef1=http://192.0.2.1/a.avi\r\n",
-    "postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100000 100000\n%%EndComments\n{} loop\n",
+    "postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100000 "
+    b"100000\n%%EndComments\n{} loop\n",
     "playlist-pictures.png": b"ffconcat version 1.0\nfile 'playlist-pictures.png'\n",
 }
 _ENTITIES = b"".join(b'<!ENTITY e%d "%s">' % (n, b"&e%d;" % (n - 1) * 10) for n in range(1, 12))
@@ -56,11 +65,13 @@ _TRACKS: dict[str, bytes] = {
     "entities.gpx": b'<?xml version="1.0"?><!DOCTYPE gpx [<!ENTITY e0 "ha">'
     + _ENTITIES
     + b"]><gpx><trk><name>&e11;</name></trk></gpx>",
-    "cut-off.gpx": b'<?xml version="1.0"?><gpx version="1.1"><trk><trkseg><trkpt lat="52.1" lon="4.',
+    "cut-off.gpx": b'<?xml version="1.0"?><gpx version="1.1"><trk><trkseg><trkpt '
+    b'lat="52.1" lon="4.',
     "nonsense.gpx": b'<gpx version="1.1"><trk><trkseg>'
     + b'<trkpt lat="inf" lon="nan"><time>9999999</time></trkpt>' * 50
     + b"</trkseg></trk></gpx>",
-    "far.gpx": b'<gpx version="1.1"><trk><trkseg><trkpt lat="9e300" lon="-9e300"><time>0001-01-01T00:00:00Z</time></trkpt>'
+    "far.gpx": b'<gpx version="1.1"><trk><trkseg><trkpt lat="9e300" '
+    b'lon="-9e300"><time>0001-01-01T00:00:00Z</time></trkpt>'
     b"</trkseg></trk></gpx>",
     "noise.nmea": Random(6).randbytes(5000),
     "line.nmea": b"$GPRMC," * 200_000,
@@ -85,4 +96,9 @@ def recipes() -> Iterator[Recipe]:
         yield content("points elsewhere", name, partial(bytes, script))
     for name, track in _TRACKS.items():
         stem, _, suffix = name.rpartition(".")
-        yield Recipe("hostile track beside a clip", f"{stem}-{suffix}.mp4", f"{stem}-{suffix}.mp4", _beside(track, f".{suffix}"))
+        yield Recipe(
+            "hostile track beside a clip",
+            f"{stem}-{suffix}.mp4",
+            f"{stem}-{suffix}.mp4",
+            _beside(track, f".{suffix}"),
+        )

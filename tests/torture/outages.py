@@ -1,4 +1,5 @@
-"""A real RTSP camera that dies and comes back, again and again: `python -m tests.torture.outages [TIMES]`."""
+"""A real RTSP camera that dies and comes back, again and again: `python -m tests.torture.outages
+[TIMES]`."""
 
 from __future__ import annotations
 
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.streams.recording import frames_of, gaps_of, record, stream_job
-from tests.streams.servers import contiguous, rtsp_server
+from tests.pipeline.live.recording import frames_of, gaps_of, record, stream_job
+from tests.pipeline.live.servers import contiguous, rtsp_server
 
 
 @dataclass(frozen=True)
 class Outages:
-    """What a recording came to: `contiguous` says that its frames and its gaps cover the time without holes."""
+    """What a recording came to: `contiguous` says that its frames and its gaps cover the time
+    without holes."""
 
     times: int
     gaps: int
@@ -33,8 +35,8 @@ class Outages:
 
 
 def endure(folder: Path, times: int, seed: int = 1) -> Outages:
-    """Record while the camera is killed `times` times at random moments, for a random while. Skips, as a test does, where there is
-    no RTSP server."""
+    """Record while the camera is killed `times` times at random moments, for a random while. Skips,
+    as a test does, where there is no RTSP server."""
     chance = random.Random(seed)
     with rtsp_server() as camera:
 
@@ -49,13 +51,30 @@ def endure(folder: Path, times: int, seed: int = 1) -> Outages:
         thread.start()
         seconds = times * 7 + 4
         record(
-            stream_job(folder, camera.url, stream={"duration": f"{seconds}s", "shard_s": 3, "backoff_s": 0.2, "max_backoff_s": 1})
+            stream_job(
+                folder,
+                camera.url,
+                stream={
+                    "duration": f"{seconds}s",
+                    "shard_s": 3,
+                    "backoff_s": 0.2,
+                    "max_backoff_s": 1,
+                    "timeout_s": 5,
+                    "on_lag": "drop",
+                },
+            )
         )
         thread.join()
     frames, gaps = frames_of(folder), gaps_of(folder)
     lost = [g for g in gaps if g["kind"] in {"lost", "stall"}]
     ids = [r["frame_id"] for r in frames]
-    return Outages(times, len(lost), len(frames), len(ids) - len(set(ids)), contiguous([r["pts_s"] for r in frames], gaps, 0.25))
+    return Outages(
+        times,
+        len(lost),
+        len(frames),
+        len(ids) - len(set(ids)),
+        contiguous([r["pts_s"] for r in frames], gaps, 0.25),
+    )
 
 
 def main() -> int:
@@ -66,8 +85,12 @@ def main() -> int:
         except pytest.skip.Exception as reason:
             print(f"outages: skipped ({reason})")
             return 0
-    print(f"camera killed {found.times} times; reconnects: {found.gaps}, each a gap: {found.gaps == found.times}; "
-          f"frames: {found.frames}; doubled: {found.doubled}; nothing missing but the gaps: {found.contiguous}")  # fmt: skip
+    print(
+        f"camera killed {found.times} times; reconnects: {found.gaps}, each a gap: "
+        f"{found.gaps == found.times}; "
+        f"frames: {found.frames}; doubled: {found.doubled}; nothing missing but the gaps: "
+        f"{found.contiguous}"
+    )
     return 0 if found.held else 1
 
 

@@ -1,4 +1,5 @@
-"""What a folder can hold besides files: odd names, links in circles, pipes, sockets, devices, rights that are missing."""
+"""What a folder can hold besides files: odd names, links in circles, pipes, sockets, devices,
+rights that are missing."""
 
 from __future__ import annotations
 
@@ -128,9 +129,17 @@ def recipes() -> Iterator[Recipe]:
     yield Recipe("odd name", "long.mp4", "x" * 251 + ".mp4", _video)
     yield Recipe("odd name", "long.png", "x" * 251 + ".png", _image)
     yield Recipe("odd name", "deep", "deep", _deep)
-    for label, name, write in (("video", "caf\udce9.mp4", _video), ("image", "\udcff\udcfe.png", _image)):
-        yield Recipe("name that is no UTF-8", label, label, _in_folder(write, name))
-    yield Recipe("name that is no UTF-8", "folder", "folder", lambda path: _in_folder(_in_folder(_image, "a.png"), "d\udce9")(path))
+    for label, name, write_one in (
+        ("video", "caf\udce9.mp4", _video),
+        ("image", "\udcff\udcfe.png", _image),
+    ):
+        yield Recipe("name that is no UTF-8", label, label, _in_folder(write_one, name))
+    yield Recipe(
+        "name that is no UTF-8",
+        "folder",
+        "folder",
+        lambda path: _in_folder(_in_folder(_image, "a.png"), "d\udce9")(path),
+    )
     for suffix in ("mp4", "png"):
         kinds: dict[str, dict[str, Write]] = {
             "links that loop": {"itself": _link(f"itself.{suffix}"), "circle": _circle},
@@ -139,7 +148,9 @@ def recipes() -> Iterator[Recipe]:
                 "through-a-file": _link("/dev/null/x"),
                 "empty-device": _link("/dev/null"),
             },
-            "unreadable permissions": {"file": _without_rights(_video if suffix == "mp4" else _image)},
+            "unreadable permissions": {
+                "file": _without_rights(_video if suffix == "mp4" else _image)
+            },
             "no regular file": {
                 "pipe": _special(stat.S_IFIFO),
                 "socket": _special(stat.S_IFSOCK),

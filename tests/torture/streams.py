@@ -13,7 +13,7 @@ from PIL import Image
 from tests.torture.bases import EXACT, encoded, image, muxed, saved, texture, video
 from tests.torture.boxes import inside
 from tests.torture.recipes import Recipe, be32, contents, patched
-from tests.torture.times import stamped
+from tests.torture.times import Change, stamped
 
 Part = tuple[str, tuple[int, int], str]
 """Codec, size and pixel format of a part of a stream."""
@@ -29,14 +29,21 @@ def changing(suffix: str, *parts: Part) -> bytes:
 
 
 def joined(*parts: Part, apart: bool = True) -> bytes:
-    """Transport streams one after the other, as recorders leave them: the times go on, or begin anew with each."""
+    """Transport streams one after the other, as recorders leave them: the times go on, or begin
+    anew with each."""
     made = [muxed(".ts", *encoded(codec, ".ts", size, 8, pixels)) for codec, size, pixels in parts]
     seconds = 90_000 if apart else 0
-    return b"".join(stamped(data, lambda _, ticks, n=n: ticks + n * seconds) for n, data in enumerate(made))  # type: ignore[misc]
+
+    def later(by: int) -> Change:
+        return lambda _, ticks: ticks + by
+
+    return b"".join(stamped(data, later(n * seconds)) for n, data in enumerate(made))
 
 
 def without_key_frames(suffix: str, codec: str = "libx264") -> bytes:
-    stream, packets = encoded(codec, suffix, gop=100, options={"bf": "0"} if codec == "libx264" else {})
+    stream, packets = encoded(
+        codec, suffix, gop=100, options={"bf": "0"} if codec == "libx264" else {}
+    )
     return muxed(suffix, stream, packets[1:], times=lambda n: n)
 
 
@@ -50,7 +57,12 @@ def no_sync_samples(count: int) -> bytes:
 def sound(suffix: str, cover: bool = False) -> bytes:
     """A second of sound, with a picture of its cover where asked for."""
     sink = io.BytesIO()
-    with av.open(sink, "w", format={".mp4": "mp4", ".mkv": "matroska", ".ts": "mpegts"}[suffix], options=EXACT) as container:
+    with av.open(
+        sink,
+        "w",
+        format={".mp4": "mp4", ".mkv": "matroska", ".ts": "mpegts"}[suffix],
+        options=EXACT,
+    ) as container:
         stream = container.add_stream("aac", rate=16000, layout="mono")
         picture = container.add_stream("mjpeg", rate=1) if cover else None
         if picture is not None:
@@ -81,7 +93,9 @@ def recipes() -> Iterator[Recipe]:
         {
             "size.ts": partial(joined, (h264, SMALL, plain), (h264, WIDE, plain)),
             "size-down.ts": partial(joined, (h264, WIDE, plain), (h264, TINY, plain)),
-            "size-again.ts": partial(joined, (h264, SMALL, plain), (h264, WIDE, plain), apart=False),
+            "size-again.ts": partial(
+                joined, (h264, SMALL, plain), (h264, WIDE, plain), apart=False
+            ),
             "codec.ts": partial(joined, (h264, SMALL, plain), ("mpeg2video", SMALL, plain)),
             "codec-h265.ts": partial(joined, (h264, SMALL, plain), ("libx265", WIDE, plain)),
             "pixels.ts": partial(joined, (h264, SMALL, plain), (h264, SMALL, "yuv444p")),
@@ -89,7 +103,9 @@ def recipes() -> Iterator[Recipe]:
             "size.mp4": partial(changing, ".mp4", (mjpeg, WIDE, jpeg), (mjpeg, TINY, jpeg)),
             "size.mkv": partial(changing, ".mkv", (vp9, SMALL, plain), (vp9, WIDE, plain)),
             "sps.mkv": partial(changing, ".mkv", (h264, SMALL, plain), (h264, WIDE, plain)),
-            "pixels.avi": partial(changing, ".avi", (mjpeg, SMALL, jpeg), (mjpeg, SMALL, "yuvj444p")),
+            "pixels.avi": partial(
+                changing, ".avi", (mjpeg, SMALL, jpeg), (mjpeg, SMALL, "yuvj444p")
+            ),
             "back.avi": partial(changing, ".avi", *[(mjpeg, s, jpeg) for s in (SMALL, WIDE) * 3]),
             "codec.mp4": partial(changing, ".mp4", (h264, SMALL, plain), (mjpeg, SMALL, jpeg)),
         },
@@ -115,7 +131,10 @@ def recipes() -> Iterator[Recipe]:
             "sound.mkv": partial(sound, ".mkv"),
             "sound.ts": partial(sound, ".ts"),
             "cover.mp4": partial(sound, ".mp4", True),
-            "subtitles.mkv": lambda: b"1\n00:00:01,000 --> 00:00:02,000\nNo film\n\n2\n00:00:03,000 --> 00:00:04,000\nNone\n",
+            "subtitles.mkv": lambda: (
+                b"1\n00:00:01,000 --> 00:00:02,000\nNo film\n\n2\n00:00:03,000 --> "
+                b"00:00:04,000\nNone\n"
+            ),
             "subtitles.mp4": partial(_handler, b"sbtl"),
             "data.mp4": partial(_handler, b"meta"),
             "nobody.mp4": partial(_handler, b"\0\0\0\0"),
@@ -137,7 +156,9 @@ def recipes() -> Iterator[Recipe]:
             "ts.mp4": partial(video, "h264.ts"),
             "mp4.avi": partial(video, "moov-last.mp4"),
             "avi.mkv": partial(video, "mjpeg.avi"),
-            "pdf.png": lambda: saved(Image.fromarray(texture(1)), "PDF", creationDate=None, modDate=None),
+            "pdf.png": lambda: saved(
+                Image.fromarray(texture(1)), "PDF", creationDate=None, modDate=None
+            ),
             "icon.png": lambda: saved(Image.fromarray(texture(1)), "ICO"),
         },
     )

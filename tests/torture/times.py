@@ -21,14 +21,23 @@ Change = Callable[[int, int], int]
 """From the number of a picture and its time, in ticks of 90 kHz, to another time."""
 
 
-def remuxed(suffix: str, times: Callable[[int], int], frames: int = 24, codec: str = "libx264", **options: str) -> bytes:
+def remuxed(
+    suffix: str,
+    times: Callable[[int], int],
+    frames: int = 24,
+    codec: str = "libx264",
+    **options: str,
+) -> bytes:
     """Frames without reordering, at these times (in frame intervals)."""
-    stream, packets = encoded(codec, suffix, frames=frames, options={"bf": "0"} if codec == "libx264" else {})
+    stream, packets = encoded(
+        codec, suffix, frames=frames, options={"bf": "0"} if codec == "libx264" else {}
+    )
     return muxed(suffix, stream, packets, {"avoid_negative_ts": "disabled", **options}, times)
 
 
 def stamped(data: bytes, change: Change) -> bytes:
-    """A transport stream with other times: no muxer would write them. Decoding times move with the presentation times."""
+    """A transport stream with other times: no muxer would write them. Decoding times move with the
+    presentation times."""
     result, at, number = bytearray(data), data.find(b"\0\0\1\xe0"), 0
     while at >= 0:
         if data[at + 7] & 0x80:
@@ -47,7 +56,15 @@ def _ticks(data: bytes, at: int) -> int:
 
 def _packed(prefix: int, ticks: int) -> bytes:
     t = ticks % WRAP
-    return bytes((prefix << 4 | t >> 29 & 14 | 1, t >> 22 & 255, t >> 14 & 254 | 1, t >> 7 & 255, t << 1 & 254 | 1))
+    return bytes(
+        (
+            prefix << 4 | t >> 29 & 14 | 1,
+            t >> 22 & 255,
+            t >> 14 & 254 | 1,
+            t >> 7 & 255,
+            t << 1 & 254 | 1,
+        )
+    )
 
 
 def _ts(change: Change) -> bytes:
@@ -83,7 +100,10 @@ def _mkv_without(element: bytes) -> bytes:
     data = video("h264.mkv")
     at = data.index(element)
     length = len(element)
-    return patched(data, (at, b"\xec" + bytes([0x80 | (length - 1 + (data[at + length] & 0x7F) - 0)])[: length - 1]))
+    return patched(
+        data,
+        (at, b"\xec" + bytes([0x80 | (length - 1 + (data[at + length] & 0x7F) - 0)])[: length - 1]),
+    )
 
 
 def _mpeg_rate(code: int) -> bytes:
@@ -99,8 +119,16 @@ def _long_silence(suffix: str) -> bytes:
     """An hour of sound without a picture, then one frame: sound packets are few and long."""
     stream, packets = encoded("libx264", suffix, frames=1)
     sink = BytesIO()
-    with av.open(sink, "w", format={".mkv": "matroska", ".ts": "mpegts", ".mp4": "mp4"}[suffix], options=EXACT) as container:
-        target, sound = container.add_stream_from_template(stream), container.add_stream("mp2", rate=16000)
+    with av.open(
+        sink,
+        "w",
+        format={".mkv": "matroska", ".ts": "mpegts", ".mp4": "mp4"}[suffix],
+        options=EXACT,
+    ) as container:
+        target, sound = (
+            container.add_stream_from_template(stream),
+            container.add_stream("mp2", rate=16000),
+        )
         sound.layout = "mono"
         for block in range(0, 3600, 4):
             frame = av.AudioFrame(format="s16", layout="mono", samples=1152)
@@ -136,7 +164,9 @@ def recipes() -> Iterator[Recipe]:
             "all.mp4": partial(_delta, 0),
             "triples.mkv": partial(remuxed, ".mkv", lambda n: n // 3 * 3),
             "once.mkv": partial(remuxed, ".mkv", lambda n: n - (n > 12)),
-            "two-steps.mpg": partial(remuxed, ".mpg", lambda n: n // 2 * 2 + n % 2, 24, "mpeg2video"),
+            "two-steps.mpg": partial(
+                remuxed, ".mpg", lambda n: n // 2 * 2 + n % 2, 24, "mpeg2video"
+            ),
         },
     )
     yield from contents(
@@ -173,4 +203,8 @@ def recipes() -> Iterator[Recipe]:
     )
     for suffix in (".mp4", ".mkv", ".ts"):
         yield content("an hour of silence", f"then-a-frame{suffix}", partial(_long_silence, suffix))
-        yield content("an hour of silence", f"between-frames{suffix}", partial(remuxed, suffix, lambda n: n * HOUR, 2))
+        yield content(
+            "an hour of silence",
+            f"between-frames{suffix}",
+            partial(remuxed, suffix, lambda n: n * HOUR, 2),
+        )

@@ -1,0 +1,1 @@
+"""The job and its sections: what may be set, checked and explained."""

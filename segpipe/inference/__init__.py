@@ -1,0 +1,1 @@
+"""From a frame at the network's size to labels and statistics: models, the worker, measures."""

@@ -1,0 +1,1 @@
+"""What is measured of a frame: class statistics, regions, quality, the ego mask."""

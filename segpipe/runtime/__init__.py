@@ -1,0 +1,1 @@
+"""How work is run, whatever it is: child processes, threads, files, stopping."""

@@ -1,7 +1,0 @@
-"""The sample drive: footage with known truth, rendered by this package."""
-
-from __future__ import annotations
-
-from segpipe.sample.drive import DriveFiles, DriveSettings, render_drive, render_frame
-
-__all__ = ["DriveFiles", "DriveSettings", "render_drive", "render_frame"]

@@ -1,0 +1,37 @@
+"""Shards that any kind of source may have."""
+
+from __future__ import annotations
+
+from segpipe.core.types import FileStamp, Shard, SourceInfo
+from segpipe.sources.identity import files_digest
+
+
+def shards_of_files(
+    info: SourceInfo, files: tuple[FileStamp, ...], frames_per_shard: int
+) -> list[Shard]:
+    """Cut files that are a frame each into shards, named after the files that they hold."""
+    parts = [files[i : i + frames_per_shard] for i in range(0, len(files), frames_per_shard)]
+    return [
+        Shard(f"{info.source_id}-{files_digest(part)}", info, len(part), files=part)
+        for part in parts
+    ]
+
+
+def unreadable_shard(
+    info: SourceInfo,
+    stamp: FileStamp,
+    reason: str,
+    suffix: str = "unreadable",
+    transient: bool = False,
+) -> Shard:
+    """A shard of one failed row, for what can't be read at all and for what nothing is wanted
+    of."""
+    return Shard(
+        f"{info.source_id}-{suffix}",
+        info,
+        1,
+        (stamp,),
+        unreadable=reason,
+        siblings=1,
+        transient=transient,
+    )

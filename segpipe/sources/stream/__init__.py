@@ -1,0 +1,1 @@
+"""Live streams: connecting, arrival times, gaps, coming back."""

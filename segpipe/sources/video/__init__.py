@@ -1,0 +1,1 @@
+"""Video files: the packet index, the order of pictures, decoding."""

@@ -1,0 +1,2 @@
+"""Measuring models on labelled images, comparing them, and the card and ONNX file that they are
+shipped with."""
