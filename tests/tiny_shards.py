@@ -12,7 +12,7 @@ from segpipe.core.types import FileStamp, FrameFailure, FrameRef, Shard, SourceI
 from segpipe.inference.models.preprocess import Preprocessing
 from segpipe.inference.models.spec import ClassInfo, ModelSpec
 from segpipe.runtime.files.paths import path_of
-from segpipe.sources.identity import indexed_frame_id
+from segpipe.sources.ids import indexed_frame_id
 from segpipe.store import Store, make_manifest
 
 CLASSES = (ClassInfo(0, "road", (1, 2, 3)), ClassInfo(1, "sky", (4, 5, 6)))

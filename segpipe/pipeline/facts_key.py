@@ -9,7 +9,7 @@ from segpipe.core.config.job import Job
 from segpipe.core.types import FileStamp
 from segpipe.sources import FoundSource, source_of
 from segpipe.sources.base import TrackFiles
-from segpipe.sources.identity import stamp
+from segpipe.sources.places import stamp
 
 VERSION = 2
 """Another version of this code finds other facts: they are then found again."""

@@ -30,7 +30,7 @@ def find_footage(job: Job, addresses: Addresses) -> FoundFootage:
     """The footage of a job; files that are still being written are left for the next run. Raises as
     `discover`."""
     footage = discover(job.inputs, addresses, job.identity.full)
-    notes = [*_on_copies(footage), *_on_times(footage)]
+    notes = [*_on_copies(footage), *_on_names(footage), *_on_times(footage)]
     to_do = [f for f in footage.files if f.how in _TO_DO and f.size_bytes > 0]
     left = unsettled(to_do, job.identity.settle_s)
     if left:
@@ -65,6 +65,17 @@ def _on_copies(footage: Footage) -> list[str]:
         printable_text(
             f"{counted(count, 'copy', 'copies')} counted once: {copy.path} is {original.path}{more}"
         )
+    ]
+
+
+def _on_names(footage: Footage) -> list[str]:
+    """The note on new files that only the time in their names tells from others."""
+    own = [f.path.name for f in footage.files if f.how in _TO_DO and f.same_bytes]
+    if not own:
+        return []
+    return [
+        f"{counted(len(own), 'file')} counted separately, with the same content as another one but "
+        f"another time in the name: {_listed(own)}"
     ]
 
 

@@ -76,7 +76,8 @@ class FoundFile:
     (same content at the same place, another time), `moved` (a known content at another address),
     `grown` (it begins with what lay here before), `replaced` (nothing of what lay here before could
     be read), `another` (another recording than what lay here before), `new`, or `away` (it can't be
-    read now). Rows of `replaces` have to go: it has grown, or nothing of it could be read."""
+    read now). Rows of `replaces` have to go: it has grown, or nothing of it could be read.
+    `same_bytes`: only the time in its name tells it from another file."""
 
     path: Path
     key: str
@@ -87,6 +88,7 @@ class FoundFile:
     body: str = ""
     digest: str = ""
     replaces: KnownFile | None = None
+    same_bytes: bool = False
 
     @property
     def stamp(self) -> FileStamp:

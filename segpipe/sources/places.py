@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+from segpipe.core.types import FileStamp
+
 _ESCAPED = re.compile(rb"\\x([89a-f][0-9a-f])")
 """What `printable_text` makes of a byte that is no UTF-8."""
 
@@ -46,3 +48,13 @@ def path_at(uri: str) -> Path:
         return path
     raw = _ESCAPED.sub(lambda m: bytes([int(m[1], 16)]), uri.encode("utf-8", "surrogateescape"))
     return Path(os.fsdecode(raw))
+
+
+def stamp(path: Path) -> FileStamp:
+    """Size and modification time; both -1 where the file can't be reached (a broken link, say):
+    reading it will tell."""
+    try:
+        status = path.stat()
+    except OSError:
+        return FileStamp(path.name, -1, -1, str(path))
+    return FileStamp(path.name, status.st_size, status.st_mtime_ns, str(path))

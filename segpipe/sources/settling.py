@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segpipe.runtime import stopping
-from segpipe.sources.identity import stamp
 from segpipe.sources.known_files import FoundFile
+from segpipe.sources.places import stamp
 
 _NS = 1_000_000_000
 _UNFINISHED_NS = 600 * _NS

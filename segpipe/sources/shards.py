@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segpipe.core.types import FileStamp, Shard, SourceInfo
-from segpipe.sources.identity import files_digest
+from segpipe.sources.ids import files_digest
 
 
 def shards_of_files(

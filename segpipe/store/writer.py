@@ -18,7 +18,7 @@ from segpipe.runtime.files.paths import (
     remove,
     remove_folder,
 )
-from segpipe.sources.identity import files_digest, image_frame_id
+from segpipe.sources.ids import files_digest, image_frame_id
 from segpipe.store import index
 from segpipe.store.address_file import FOLDER as ADDRESSES_FOLDER
 from segpipe.store.forget import finish

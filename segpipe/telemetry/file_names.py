@@ -54,6 +54,18 @@ def file_name_reading(path: Path, settings: TimeSettings) -> Reading | None:
     return wrong
 
 
+def time_in_name(path: Path) -> str:
+    """The time in a file's name as digits, by segpipe's own pattern; with a `z`, and in UTC, where
+    the name states a zone. Empty where there is none."""
+    reading = file_name_reading(path, TimeSettings())
+    if reading is None or reading.moment is None:
+        return ""
+    moment = reading.moment - timedelta(seconds=reading.back_s)
+    zone = moment.tzinfo is not None
+    moment = moment.astimezone(UTC) if zone else moment
+    return f"{moment:%Y%m%d%H%M%S}{moment.microsecond or ''}{'z' if zone else ''}"
+
+
 def _tail(path: Path, end: int, pattern: str) -> tuple[dict[str, str], tzinfo | None]:
     """What the name states after the time that ends at `end`, by name of its part (`text` is all
     of it), and the zone."""

@@ -15,7 +15,7 @@ from segpipe.core.text import counted
 from segpipe.inference.measures.regions import Mask
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import source_of
-from segpipe.sources.identity import image_frame_id
+from segpipe.sources.ids import image_frame_id
 from segpipe.store import masks
 from segpipe.verify.findings import MISSING, Finding, SourceAccount
 from segpipe.verify.frames import hashes_of

@@ -13,7 +13,8 @@ from segpipe.core.errors import DatasetError
 from segpipe.core.types import FileStamp, FrameFailure, Shard
 from segpipe.runtime.files.paths import list_dir
 from segpipe.sources import refs_of, source_of, unreadable_shard
-from segpipe.sources.identity import stamp, what_changed
+from segpipe.sources.identity import what_changed
+from segpipe.sources.places import stamp
 from segpipe.sources.shards import shards_of_files
 from segpipe.store import Store
 from segpipe.store.address_file import load_addresses

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from segpipe.core.text import counted
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import source_of
-from segpipe.sources.identity import image_frame_id, indexed_frame_id
+from segpipe.sources.ids import image_frame_id, indexed_frame_id
 from segpipe.store.records import ShardRecord
 from segpipe.store.schema import PERMANENT, STATUS_ERROR, STATUS_OK, TRANSIENT
 from segpipe.verify.findings import DUPLICATED, WRONG_ROWS

@@ -24,7 +24,7 @@ from segpipe.pipeline.bench import first_frames
 from segpipe.pipeline.prepare import load_worker
 from segpipe.pipeline.settings import FrameSettings
 from segpipe.pipeline.shard import run_shard
-from segpipe.sources.identity import indexed_frame_id
+from segpipe.sources.ids import indexed_frame_id
 from segpipe.store import Store, make_manifest, open_dataset
 
 SCRIPT = Path(__file__).with_name("plain_script.py")

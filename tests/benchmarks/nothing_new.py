@@ -27,7 +27,7 @@ from segpipe.pipeline.footage import find_footage, note_addresses
 from segpipe.pipeline.nothing_new import note_all_done
 from segpipe.pipeline.reports import Prepared
 from segpipe.sources import FoundSource, source_of
-from segpipe.sources.identity import indexed_frame_id
+from segpipe.sources.ids import indexed_frame_id
 from segpipe.sources.images.folder import ImageFolder
 from segpipe.store import Store, exclusive
 from segpipe.store.accepted import remember_accepted, settings_digest

@@ -32,7 +32,7 @@ from segpipe.inference.measures.regions import Regions
 from segpipe.inference.models.preprocess import Preprocessing
 from segpipe.inference.models.spec import ClassInfo, ModelSpec
 from segpipe.inference.upsampling import labels_and_statistics
-from segpipe.sources.identity import indexed_frame_id
+from segpipe.sources.ids import indexed_frame_id
 from segpipe.sources.video.names import video_info
 from segpipe.store import Store, make_manifest
 from segpipe.store.manifest import FILE

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,8 +60,6 @@ class Runner:
     def run(self, name: str, *options: str, model: str = "fake:") -> Outcome:
         """`segpipe run CASE`; options are arguments, or KEY=VALUE for --set."""
         footage = self.cases / name
-        if footage.is_dir():
-            footage = told_apart(footage, self.scratch / name)
         out = self.scratch / f"out-{next(self._numbers)}"
         arguments = [["--set", o] if "=" in o and not o.startswith("-") else [o] for o in options]
         said = io.StringIO()
@@ -72,21 +69,6 @@ class Runner:
                 + [a for group in arguments for a in group]
             )
         return Outcome(code, said.getvalue(), out)
-
-
-def told_apart(folder: Path, place: Path) -> Path:
-    """A copy of a case's folder, in which each film ends with an empty box that holds its name:
-    those of a case have the same pictures, and would be copies of one recording."""
-    if not place.exists():
-        place.mkdir(parents=True)
-        for path in folder.iterdir():
-            name = path.name.encode()
-            box = (8 + len(name)).to_bytes(4, "big") + b"free" + name
-            content = path.read_bytes() + (box if path.suffix == ".mp4" else b"")
-            (place / path.name).write_bytes(content)
-            stamp = path.stat()
-            os.utime(place / path.name, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    return place
 
 
 def quadrants(outcome: Outcome) -> str:

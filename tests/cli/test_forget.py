@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segpipe.core.types import FrameFailure, FrameRef, Shard
-from segpipe.sources.identity import stream_frame_id
+from segpipe.sources.ids import stream_frame_id
 from segpipe.sources.stream.address import stream_of
 from segpipe.store import exclusive, open_dataset
 from segpipe.store.address_file import read_addresses

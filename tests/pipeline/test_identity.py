@@ -130,6 +130,22 @@ def test_copies_within_a_run_count_once_and_are_named(card: Path, tmp_path: Path
     assert note.startswith("5 copies counted once: ")
 
 
+def test_same_films_under_names_of_two_times_both_count(tmp_path: Path) -> None:
+    card, out = tmp_path / "card", tmp_path / "out"
+    first = clip(card / "20251026_020000.mp4")
+    shutil.copy(first, card / "20251026_021005.mp4")
+    report = run(card, out=out)
+    assert [n for n in report.notes if "1 file counted separately" in n], report.notes
+    before = rows(out)
+    assert list(before.values()) == [FRAMES, FRAMES]
+    place = card.rename(tmp_path / "archive")
+    for _ in range(2):
+        report = run(place, out=out)
+        assert (report.frames, report.frames_before) == (0, 2 * FRAMES)
+        assert not [n for n in report.notes if "separately" in n or "copies" in n]
+        assert rows(out) == before
+
+
 def test_a_file_that_grew_replaces_what_was_half_copied(tmp_path: Path) -> None:
     out, card = tmp_path / "out", tmp_path / "card"
     whole = make_video(tmp_path / "whole.ts", frames=60, size=(320, 192))

@@ -24,7 +24,8 @@ from segpipe.core.types import FileStamp, Position
 from segpipe.pipeline.retries import MOST_ATTEMPTS
 from segpipe.pipeline.settings import FrameSettings
 from segpipe.pipeline.source_context import load_source_context
-from segpipe.sources.identity import identify, source_info
+from segpipe.sources.identity import identify
+from segpipe.sources.ids import source_info
 from segpipe.sources.images import probe as image_probe
 from segpipe.sources.shards import shards_of_files
 from segpipe.sources.video import packets as packets_

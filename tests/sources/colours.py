@@ -15,7 +15,7 @@ from segpipe.core.errors import SourceError
 from segpipe.core.types import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
 from segpipe.sources.base import FoundSource, KnownStreams, TrackFiles
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.identity import indexed_frame_id, source_info
+from segpipe.sources.ids import indexed_frame_id, source_info
 from segpipe.sources.known_files import FoundFile, KnownFiles
 from segpipe.sources.places import resolved
 from segpipe.telemetry.locate import NOWHERE, Locator

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from segpipe.core.text import printable_text
-from segpipe.sources import identity
+from segpipe.sources import identity, same_content
 from segpipe.sources.discovery import discover
 from segpipe.sources.fingerprint import fingerprint, path_key, whole_digest
 from segpipe.sources.identity import identify, what_changed
@@ -86,7 +86,7 @@ def test_what_is_known_is_not_read(clip: Path, monkeypatch: pytest.MonkeyPatch) 
         raise AssertionError("it was read")
 
     monkeypatch.setattr(identity, "fingerprint", read)
-    monkeypatch.setattr(identity, "whole_digest", read)
+    monkeypatch.setattr(same_content, "whole_digest", read)
     for full in (False, True):
         found = identify(clip, known, full)
         assert (found.how, found.source_id) == ("known", "s")
@@ -163,7 +163,7 @@ def unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(identity, "fingerprint", read)
-    monkeypatch.setattr(identity, "whole_digest", read)
+    monkeypatch.setattr(same_content, "whole_digest", read)
 
 
 def test_a_known_file_that_cannot_be_read_is_what_it_was(
@@ -210,7 +210,7 @@ def test_a_digest_that_cannot_be_taken_is_no_crash(
             raise OSError(5, "Input/output error")
         return original(path)
 
-    monkeypatch.setattr(identity, "whole_digest", read)
+    monkeypatch.setattr(same_content, "whole_digest", read)
     assert identify(other, Known(before)).key == path_key(other)
 
 
@@ -275,6 +275,69 @@ def test_copies_count_once_and_the_known_one_counts(clip: Path, content: bytearr
         assert {copy.path.name, original.path.name} == {"0000.ts", "0001.ts"}
         assert original.path.name == counts
         assert len(found.files) == 2
+
+
+EVENING, NIGHT = "20251026_020000.ts", "20251026_021005.ts"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "recordings"),
+    [
+        (EVENING, NIGHT, 2),
+        ("2026-05-01T14-30-22Z.ts", "2026-05-01 02.30.22 PM.ts", 2),  # another zone, perhaps
+        (EVENING, "20251026_020000 (1).ts", 1),
+        (EVENING, "backup.ts", 1),
+        ("0001.ts", "0002.ts", 1),
+    ],
+)
+def test_same_bytes_under_names_of_two_times_are_two_recordings(
+    first: str, second: str, recordings: int, tmp_path: Path, content: bytearray
+) -> None:
+    for name in (first, second):
+        write(tmp_path / name, content)
+    found = discover([str(tmp_path)])
+    assert len(found.files) == len({f.key for f in found.files}) == recordings
+    assert len(found.copies) == 2 - recordings
+    known = Known(*(known_as(f) for f in found.files))
+    again = discover([str(tmp_path)], known)
+    assert [f.key for f in again.files] == [f.key for f in found.files]
+
+
+def test_two_recordings_of_the_same_bytes_move_together(tmp_path: Path, content: bytearray) -> None:
+    for name in (EVENING, NIGHT):
+        write(tmp_path / "card" / name, content)
+    before = {f.path.name: f.key for f in discover([str(tmp_path / "card")]).files}
+    known = Known(*(known_as(f) for f in discover([str(tmp_path / "card")]).files))
+    (tmp_path / "card").rename(tmp_path / "archive")
+    for order in (known, Known(*reversed(known.files))):
+        found = discover([str(tmp_path / "archive")], order).files
+        assert {f.path.name: f.key for f in found} == before
+        assert {f.how for f in found} == {"moved"}
+
+
+def test_a_file_whose_name_gets_another_time_is_renamed_while_no_other_has_its_content(
+    tmp_path: Path, content: bytearray
+) -> None:
+    """The camera's clock was wrong, say, and the user put the names right."""
+    clip = write(tmp_path / EVENING, content)
+    before = identify(clip)
+    clip = clip.rename(tmp_path / NIGHT)
+    found = identify(clip, Known(known_as(before)))
+    assert (found.how, found.key) == ("moved", before.key)
+
+
+def test_two_recordings_of_the_same_bytes_are_renamed_one_by_one(
+    tmp_path: Path, content: bytearray
+) -> None:
+    for name in (EVENING, NIGHT):
+        write(tmp_path / name, content)
+    known = Known(*(known_as(f) for f in discover([str(tmp_path)]).files))
+    for old, new in ((EVENING, "20251026_010000.ts"), (NIGHT, "20251026_011005.ts")):
+        (tmp_path / old).rename(tmp_path / new)
+    found = discover([str(tmp_path)], known)
+    assert {f.key for f in found.files} == {f.key for f in known.files}
+    assert {f.how for f in found.files} == {"moved"}
+    assert found.copies == ()
 
 
 def test_what_lay_there_before_stays_where_it_is_still_elsewhere(

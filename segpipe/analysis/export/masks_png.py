@@ -24,7 +24,7 @@ from segpipe.core.errors import DatasetError, one_line
 from segpipe.core.types import VOID, UInt8
 from segpipe.inference.models.spec import ClassInfo
 from segpipe.sources import source_of
-from segpipe.sources.identity import image_frame_id
+from segpipe.sources.ids import image_frame_id
 from segpipe.store.dataset import Dataset
 
 _SAFE_NAME = re.compile(r"[\w+=,@()-][\w .+=,@()-]{0,199}")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from segpipe.pipeline.retries import MOST_ATTEMPTS
 from segpipe.sources import source_of
-from segpipe.sources.identity import image_frame_id
+from segpipe.sources.ids import image_frame_id
 from segpipe.store.dataset import Dataset
 from segpipe.store.reading import readable
 from segpipe.store.schema import PERMANENT, STATUS_ERROR, TRANSIENT

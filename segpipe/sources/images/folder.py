@@ -25,7 +25,8 @@ from segpipe.core.types import (
 from segpipe.runtime.isolation import heartbeat
 from segpipe.runtime.pictures import open_image
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.identity import identify, image_frame_id, source_info
+from segpipe.sources.identity import identify
+from segpipe.sources.ids import image_frame_id, source_info
 from segpipe.sources.shards import shards_of_files
 from segpipe.telemetry.locate import NOWHERE, Locator
 

@@ -11,7 +11,7 @@ from segpipe.core.config.job import Job, Sampling
 from segpipe.sources.base import FoundSource, KnownStreams, TrackFiles
 from segpipe.sources.decoding import PLAIN, Decoding
 from segpipe.sources.fingerprint import goes_by_path
-from segpipe.sources.identity import source_info
+from segpipe.sources.ids import source_info
 from segpipe.sources.images.folder import ImageFolder
 from segpipe.sources.images.names import IMAGE_SUFFIXES
 from segpipe.sources.known_files import FoundFile, KnownFiles

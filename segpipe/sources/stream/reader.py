@@ -11,7 +11,7 @@ from segpipe.core.errors import SourceError
 from segpipe.core.types import Frame, FrameFailure, FrameRef
 from segpipe.runtime.isolation import heartbeat
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.identity import stream_frame_id
+from segpipe.sources.ids import stream_frame_id
 from segpipe.sources.orientation import upright_rgb
 from segpipe.sources.stream.address import Stream
 from segpipe.sources.stream.backoff import BackOff, Lost

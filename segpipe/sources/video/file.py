@@ -16,7 +16,7 @@ from segpipe.core.config.job import Sampling
 from segpipe.core.types import FileStamp, Frame, FrameFailure, FrameRef, Shard, SourceInfo
 from segpipe.sources.base import FoundSource
 from segpipe.sources.decoding import PLAIN, Decoding
-from segpipe.sources.identity import indexed_frame_id
+from segpipe.sources.ids import indexed_frame_id
 from segpipe.sources.orientation import upright_rgb
 from segpipe.sources.shards import unreadable_shard
 from segpipe.sources.video.container import limit, open_container

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from segpipe.core.types import SourceInfo
 from segpipe.sources.base import FoundSource
-from segpipe.sources.identity import identify, source_info
+from segpipe.sources.identity import identify
+from segpipe.sources.ids import source_info
 from segpipe.sources.known_files import FoundFile
 from segpipe.sources.places import resolved
 

@@ -13,7 +13,7 @@ from segpipe.core.text import printable_text
 from segpipe.core.types import FileStamp, SourceInfo
 from segpipe.sources import source_of
 from segpipe.sources.fingerprint import Fingerprint, fingerprint, gone_key
-from segpipe.sources.identity import stamp
+from segpipe.sources.places import stamp
 from segpipe.store.address import Address, key_of
 from segpipe.store.addresses import Addresses
 from segpipe.store.records import ShardRecord

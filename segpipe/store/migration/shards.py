@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from segpipe.inference.measures.regions import Regions
 from segpipe.runtime.files.atomic import atomic_write
 from segpipe.sources import source_of
-from segpipe.sources.identity import files_digest
+from segpipe.sources.ids import files_digest
 from segpipe.store.geo import Bounds
 from segpipe.store.migration.columns import present_columns, renamed
 from segpipe.store.migration.largest import lacks_boxes, with_boxes
