@@ -1,7 +1,8 @@
 # make demo: the sample drive through the flow.   make test: the tests.   make help: the rest.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Python compiles what is imported; compiling all 25,000 modules would take minutes.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 # Prefect's database of these runs stays here, out of the home folder.
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
@@ -10,7 +11,7 @@ export PREFECT_LOGGING_LEVEL ?= WARNING
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
-	@echo "make test-servers  installs the RTSP server that tests of streams start (Debian, as root); without it they are skipped"
+	@echo "make test-servers  installs the RTSP server and the exiftool that tests start (Debian, as root); without them those are skipped"
 	@echo "make test-slow  the slow proofs"
 	@echo "make test-gpu   the tests that need a CUDA device"
 	@echo "make torture    runs killed at 120 points, 700 hostile files, cameras that die, a day of streaming (at most 20 min)"
@@ -34,13 +35,16 @@ $(BIN)/python:
 	$(INSTALL) -e '.[analysis,flows]'
 	@touch $@
 
-.venv/test: .venv/base
+# Each holds all of the one before: a fresh install is one step.
+.venv/test: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing segpipe and what its tests need into .venv (several minutes the first time)"
 	$(INSTALL) -e '.[all,test]'
-	@touch $@
+	@touch .venv/base $@
 
-.venv/check: .venv/test
+.venv/check: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing segpipe and what its checks need into .venv (several minutes the first time)"
 	$(INSTALL) -e '.[all,test,check]'
-	@touch $@
+	@touch .venv/base .venv/test $@
 
 demo: .venv/base
 	@$(BIN)/python -m scripts.demo
@@ -48,12 +52,12 @@ demo: .venv/base
 test: .venv/test
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
-# GStreamer and the system's Python play the camera. Not part of segpipe: streams are read by PyAV.
-GSTREAMER := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
+# GStreamer and the system's Python play the camera (segpipe itself reads streams by PyAV); exiftool reads the telemetry of dashcams.
+SERVERS := python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly libimage-exiftool-perl
 test-servers:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		dpkg -s $(GSTREAMER) >/dev/null 2>&1 || { apt-get update -q && apt-get install -qy --no-install-recommends $(GSTREAMER); }; \
-	else echo "not root, or no apt-get: tests with an RTSP server may be skipped (they need $(GSTREAMER))"; fi
+		dpkg -s $(SERVERS) >/dev/null 2>&1 || { apt-get update -q && apt-get install -qy --no-install-recommends $(SERVERS); }; \
+	else echo "not root, or no apt-get: tests with an RTSP server or exiftool may be skipped (they need $(SERVERS))"; fi
 
 test-slow: .venv/test
 	$(BIN)/python -m pytest -m slow
