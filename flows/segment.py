@@ -37,6 +37,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture
+from prefect.runtime import task_run
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from segpipe.analysis.report.still import overlay_data_uri
@@ -73,6 +74,7 @@ from segpipe.pipeline.shard import ShardReport, run_shard
 from segpipe.runtime import stopping
 from segpipe.runtime.files.paths import as_shown
 from segpipe.runtime.log_forwarding import forwarding
+from segpipe.sources.shards import shard_label
 from segpipe.store import Store, open_dataset
 from segpipe.store.accepted import settings_digest
 from segpipe.verify import VerifyReport, verify
@@ -104,9 +106,14 @@ def worth_another_try(_task: Any, _run: Any, state: State[Any]) -> bool:
     return not (isinstance(error, BaseException) and ends_the_run(error))
 
 
+def _shard_name() -> str:
+    """What Prefect's pages call the task."""
+    return shard_label(task_run.parameters["shard"])
+
+
 @task(
     name="segment-shard",
-    task_run_name="{shard.name}",
+    task_run_name=_shard_name,
     retries=2,
     retry_delay_seconds=[2, 20],
     persist_result=False,

@@ -23,6 +23,7 @@ from segpipe.pipeline.reports import Prepared, RunReport, Task, report_of
 from segpipe.pipeline.settings import FrameSettings
 from segpipe.pipeline.shard import OnFrames, ShardReport, run_shard
 from segpipe.runtime import stopping
+from segpipe.sources.shards import shard_label
 
 log = logging.getLogger(__name__)
 Report = ShardReport | StreamReport
@@ -55,7 +56,7 @@ def run(ready: Prepared, submit: Submit) -> RunReport:
                 if ends_the_run(error):
                     raise
                 log.debug("%s failed", task.name, exc_info=True)
-                broken[task.name] = one_line(error)
+                broken[task.name] = _why(task, error)
     except BaseException:
         # A second Ctrl-C, too: streams must not go on without anybody.
         ready.ending.set()
@@ -81,6 +82,12 @@ def do(task: Task, ready: Prepared, on_frames: OnFrames | None = None) -> Report
         elif not isinstance(task, Shard):
             log.error("%s failed and is recorded no more: %s", task.name, one_line(error))
         raise
+
+
+def _why(task: Task, error: Exception) -> str:
+    """What a task failed of; of a shard also whose it is."""
+    said = one_line(error)
+    return f"{shard_label(task)}: {said}" if isinstance(task, Shard) else said
 
 
 @dataclass(frozen=True)

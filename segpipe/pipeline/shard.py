@@ -25,6 +25,7 @@ from segpipe.runtime import isolation, stopping
 from segpipe.runtime.threads import prefetch
 from segpipe.sources import source_of
 from segpipe.sources.decoding import Decoding
+from segpipe.sources.shards import shard_label
 from segpipe.store import Store
 
 if TYPE_CHECKING:  # it brings torch, which a run that finds nothing new doesn't need
@@ -83,7 +84,7 @@ def run_shard(
     timers.write.add(since)  # the commit
     seconds = timers.seconds(reader.seconds, time.perf_counter() - began)
     frames = counted(accumulator.totals.frames, "frame")
-    log.info("%s: committed %s in %.1f s", shard.name, frames, seconds.wall_s)
+    log.info("%s: committed %s in %.1f s", shard_label(shard), frames, seconds.wall_s)
     return ShardReport(shard.name, shard.source.source_id, accumulator.totals, seconds)
 
 

@@ -1,7 +1,10 @@
-"""Shards that any kind of source may have."""
+"""Shards that any kind of source may have, and what people call a shard."""
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
+from segpipe.core.text import counted, printable_text
 from segpipe.core.types import FileStamp, Shard, SourceInfo
 from segpipe.sources.ids import files_digest
 
@@ -35,3 +38,14 @@ def unreadable_shard(
         siblings=1,
         transient=transient,
     )
+
+
+def shard_label(shard: Shard) -> str:
+    """A shard by its file's or folder's name, and which part of it that is: its own name is made
+    from the content, and tells nobody anything."""
+    name = printable_text(PurePath(shard.source.uri).name)
+    if shard.unreadable:
+        return name
+    if shard.stop > shard.start:
+        return f"{name}, frames {shard.start} to {shard.stop - 1}"
+    return f"{name}, {counted(len(shard.files), 'image')}"

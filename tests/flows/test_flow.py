@@ -19,6 +19,7 @@ import yaml
 from segpipe import open_dataset
 from segpipe.core.config.job import Job, make_job
 from segpipe.core.errors import ConfigError
+from segpipe.core.text import printable_text
 from segpipe.pipeline.live.plan import refuse_secrets
 from tests.conftest import ROOT
 from tests.footage import make_video
@@ -83,8 +84,10 @@ def test_a_run_with_its_tasks_and_artifacts(server: Server, tmp_path: Path) -> N
     run = newest_run(server)
     assert run["state_type"] == "COMPLETED"
     tasks = server.post("/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
-    shards = sorted(p.stem for p in (tmp_path / "dataset" / "frames").iterdir())
-    assert sorted(t["name"] for t in tasks) == sorted([*shards, "verify-dataset"])
+    parts = [f"clip0.mp4, frames {first} to {first + 9}" for first in (0, 10, 20)]
+    assert sorted(t["name"] for t in tasks) == sorted(
+        [printable_text(HOSTILE), *parts, "verify-dataset"]
+    )
     artifacts = server.artifacts(run["id"])
     assert float(artifacts["segpipe-progress"]["data"]) == pytest.approx(100.0)
     table = {row["what"]: row["value"] for row in json.loads(artifacts["segpipe-summary"]["data"])}
