@@ -76,7 +76,7 @@ def nothing_to_do(
 ) -> Prepared:
     """All was done before: only that the footage was seen is noted."""
     manifest = read_manifest(root)
-    assert manifest is not None, "its settings were accepted"
+    assert manifest is not None, "its settings were accepted"  # noqa: S101 - for mypy
     store = Store(root, job.store, manifest.classes)
     with exclusive(root):
         finish(root)

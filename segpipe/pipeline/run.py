@@ -71,7 +71,7 @@ def do(task: Task, ready: Prepared, on_frames: OnFrames | None = None) -> Report
     """Do one task in this thread. Where it ends the run, streams in other threads end too. A stream
     that failed is told at once: the others may go on for days before the report."""
     try:
-        assert ready.worker is not None, "a run with tasks has loaded its model"
+        assert ready.worker is not None, "a run with tasks has a model"  # noqa: S101 - for mypy
         if isinstance(task, Shard):
             settings = FrameSettings.of(ready.job)
             return run_shard(task, settings, ready.worker, ready.store, on_frames)

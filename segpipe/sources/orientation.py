@@ -91,5 +91,5 @@ def _filtered(picture: av.VideoFrame, *filters: tuple[str, str]) -> av.VideoFram
     graph.link_nodes(source, *(graph.add(*f) for f in filters), graph.add("buffersink")).configure()
     graph.vpush(picture)
     filtered = graph.vpull()
-    assert isinstance(filtered, av.VideoFrame)
+    assert isinstance(filtered, av.VideoFrame)  # noqa: S101 - for mypy
     return filtered

@@ -96,7 +96,7 @@ def connect(dataset: Tables) -> duckdb.DuckDBPyConnection:
     connection.register("classes", _class_table(dataset.classes))
     connection.register("regions", pa.table({"region": dataset.regions}))
     connection.execute(
-        f"CREATE VIEW tracks AS SELECT *{_OLD_COLUMNS['tracks']} "
+        f"CREATE VIEW tracks AS SELECT *{_OLD_COLUMNS['tracks']} "  # noqa: S608 - names of ours
         "FROM (SELECT source_id, unnest(track, recursive := true) FROM sources)"
     )
     _run_sql(connection, "views.sql")
@@ -120,8 +120,9 @@ def _add_table(connection: duckdb.DuckDBPyConnection, dataset: Tables, table: st
         columns, rows = "*" + (_GEOMETRY if table == "frames" else ""), f"{table}_arrow"
         connection.register(rows, dataset.arrow_dataset(table))
     view = f"{table}_stored" if table in _PLACED else table
+    columns += _OLD_COLUMNS.get(table, "")
     connection.execute(
-        f"CREATE VIEW {view} AS SELECT {columns}{_OLD_COLUMNS.get(table, '')} FROM {rows}"
+        f"CREATE VIEW {view} AS SELECT {columns} FROM {rows}"  # noqa: S608 - quoted above
     )
 
 

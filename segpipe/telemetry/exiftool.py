@@ -94,7 +94,7 @@ def _output(command: list[str]) -> bytes:
     then, or when the run is asked to end, it is ended. It is of this process's group, and goes with
     it."""
     until = time.monotonic() + TIMEOUT_S
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - a program and flags of ours, and no shell
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as process:
         try:

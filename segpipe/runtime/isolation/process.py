@@ -126,7 +126,7 @@ def _start(descriptor: int, errors: IO[bytes] | None) -> subprocess.Popen[bytes]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
     }
-    return subprocess.Popen(
+    return subprocess.Popen(  # noqa: S603 - this Python, our own module, and no shell
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -124,7 +124,7 @@ class VideoFile:
         refs = self._refs(wanted)
         with open_container(self.path, self.decoding.max_pixels, self.index.edits) as container:
             stream = container.streams[self.index.stream]
-            assert isinstance(stream, av.VideoStream)
+            assert isinstance(stream, av.VideoStream)  # noqa: S101 - for mypy
             limit(stream, self.decoding)
             for run in self._runs(wanted):
                 yield from self._decode_run(container, stream, run, refs)

@@ -35,7 +35,7 @@ class Video:
         """Its packets."""
         with open_container(self.path, self.decoding.max_pixels, self.edits) as container:
             stream = container.streams[self.stream]
-            assert isinstance(stream, av.VideoStream)
+            assert isinstance(stream, av.VideoStream)  # noqa: S101 - for mypy
             return scan(container, stream, untimed=False)
 
     def decoded(self, dts: int | None = None) -> Iterator[Picture]:
@@ -43,7 +43,7 @@ class Video:
         from the file's start or from about this decoding time on."""
         with open_container(self.path, self.decoding.max_pixels, self.edits) as container:
             stream = container.streams[self.stream]
-            assert isinstance(stream, av.VideoStream)
+            assert isinstance(stream, av.VideoStream)  # noqa: S101 - for mypy
             limit(stream, self.decoding)
             if dts is not None:
                 container.seek(dts, stream=stream)

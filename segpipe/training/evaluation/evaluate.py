@@ -163,7 +163,7 @@ def segmented(
 
 def confidence_of(result: FrameResult) -> Float32:
     """Each label's confidence, float32 [H, W], of a result that was asked for it."""
-    assert result.confidence is not None
+    assert result.confidence is not None  # noqa: S101 - for mypy
     return result.confidence
 
 
