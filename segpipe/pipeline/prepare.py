@@ -46,7 +46,9 @@ def load_worker(model: ModelSettings, sizes: WorkerSettings | None = None) -> Se
     from segpipe.inference.worker import SegmentationWorker
 
     return SegmentationWorker(
-        models.load(model.source, model.allow_untrained, model.threshold), model, sizes
+        models.load(model.source, model.allow_untrained, model.threshold, model.sha256),
+        model,
+        sizes,
     )
 
 

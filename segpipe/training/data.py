@@ -3,7 +3,8 @@ read one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,14 @@ from numpy.typing import NDArray
 from segpipe.core.errors import SourceError
 from segpipe.core.taxonomy import Taxonomy
 from segpipe.core.types import UInt8
-from segpipe.sources.images.folder import read_image
 from segpipe.sources.images.names import IMAGE_SUFFIXES
 from segpipe.training.data_settings import Folder
+from segpipe.training.label_files import decoded_pairs, in_child
 
 NAMED_AT_MOST = 5
+_MOST_READERS = 8
+LabelledArrays = tuple[UInt8, UInt8]
+"""A picture uint8 [H, W, 3] and its classes uint8 [H, W]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,51 +96,30 @@ def _label_of(root: Path, image: Path, folder: Folder) -> Path:
         ) from None
 
 
-def read_pair(pair: Pair, taxonomy: Taxonomy) -> tuple[UInt8, UInt8]:
-    """The picture uint8 [H, W, 3] and its classes uint8 [H, W], VOID where ignored. Raises
-    SourceError, the file named."""
-    try:
-        rgb = read_image(pair.image)
-    except SourceError as error:
-        raise SourceError(f"{pair.image}: {error}; repair or remove it") from None
-    classes = read_label(pair.label, taxonomy)
+def read_pair(pair: Pair, taxonomy: Taxonomy) -> LabelledArrays:
+    """The picture uint8 [H, W, 3] and its classes uint8 [H, W], VOID where ignored, decoded in a
+    child process. Raises SourceError, the file named."""
+    (found,) = read_pairs((pair,), taxonomy)
+    return found
+
+
+def read_pairs(pairs: Sequence[Pair], taxonomy: Taxonomy) -> Iterator[LabelledArrays]:
+    """The same of each pair, in order, by one child process."""
+    files = [(str(p.image), str(p.label)) for p in pairs]
+    pictures = in_child(decoded_pairs, files, taxonomy.encoding)
+    for pair, (rgb, label) in zip(pairs, pictures, strict=True):
+        yield rgb, _classes(pair, rgb, label, taxonomy)
+
+
+def _classes(pair: Pair, rgb: UInt8, label: UInt8, taxonomy: Taxonomy) -> UInt8:
+    classes = taxonomy.decode(label, str(pair.label))
     if rgb.shape[:2] != classes.shape:
         raise SourceError(
             f"{pair.image} is {rgb.shape[1]}x{rgb.shape[0]}, but its label {pair.label} is "
             f"{classes.shape[1]}x{classes.shape[0]}; "
             "both must have the same size"
         )
-    return rgb, classes
-
-
-def read_label(path: Path, taxonomy: Taxonomy) -> UInt8:
-    """Classes uint8 [H, W] of a label file, VOID where ignored. Raises SourceError."""
-    flag = cv2.IMREAD_COLOR if taxonomy.encoding == "colour" else cv2.IMREAD_UNCHANGED
-    found = cv2.imread(str(path), flag)
-    if found is None:
-        raise SourceError(
-            f"{path}: the label can't be read; repair it, or remove it with its image"
-        )
-    if found.ndim == 3 and taxonomy.encoding == "index":
-        found = _palette_or_grey(path, found)  # type: ignore[assignment]
-    if found.dtype != np.uint8:
-        if found.max(initial=0) > 255:
-            raise SourceError(
-                f"{path}: label values up to {int(found.max())}; segpipe's labels are bytes "
-                "(0 to 255)"
-            )
-        found = found.astype(np.uint8)
-    rgb = np.ascontiguousarray(found[..., ::-1]) if found.ndim == 3 else found
-    return taxonomy.decode(np.asarray(rgb, np.uint8), str(path))
-
-
-def _palette_or_grey(path: Path, found: NDArray[np.generic]) -> NDArray[np.generic]:
-    """PNGs with a palette hold indices, which OpenCV turns into colours; Pillow gives them as they
-    are."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return np.asarray(picture) if picture.mode in {"P", "L"} else found
+    return classes
 
 
 def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> LabelledSet:
@@ -144,16 +127,28 @@ def labelled_set(folders: Sequence[Folder], taxonomy: Taxonomy, what: str) -> La
     the file named."""
     pairs = tuple(pair for folder in folders for pair in find_pairs(folder))
 
-    def count(pair: Pair) -> NDArray[np.int64]:
-        _, label = read_pair(pair, taxonomy)
-        return np.bincount(label.ravel(), minlength=256)[: len(taxonomy.classes)].astype(np.int64)
-
     cv2.setNumThreads(0)
-    with ThreadPoolExecutor() as pool:
-        counts = np.stack(list(pool.map(count, pairs)))
+    counts = _counts(pairs, taxonomy)
     if not counts.any():
         raise SourceError(
             f"{what}: every pixel of its {len(pairs)} labels is ignored: nothing to learn or "
             "measure; see the taxonomy"
         )
     return LabelledSet(pairs, taxonomy, counts)
+
+
+def _counts(pairs: Sequence[Pair], taxonomy: Taxonomy) -> NDArray[np.int64]:
+    """How many pixels of each class each pair holds, int64 [N, C]: all files are read once, by a
+    child process for each core."""
+
+    def count(part: Sequence[Pair]) -> list[NDArray[np.int64]]:
+        return [
+            np.bincount(classes.ravel(), minlength=256)[: len(taxonomy.classes)].astype(np.int64)
+            for _, classes in read_pairs(part, taxonomy)
+        ]
+
+    readers = min(_MOST_READERS, os.cpu_count() or 1)
+    step = -(-len(pairs) // readers)
+    parts = [pairs[i : i + step] for i in range(0, len(pairs), step)]
+    with ThreadPoolExecutor(readers) as pool:
+        return np.stack([counts for part in pool.map(count, parts) for counts in part])

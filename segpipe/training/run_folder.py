@@ -38,6 +38,12 @@ class WholeCheckpoints(TorchCheckpointIO):
         torch.save(checkpoint, temp_path(target))
         publish(target)
 
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The checkpoint, weights-only whatever the caller asks for: a pickle runs code."""
+        return read_checkpoint(Path(path))
+
 
 def describe_run(job: TrainingJob, taxonomy: Taxonomy, train: LabelledSet) -> dict[str, Any]:
     """What decides the weights, in JSON types: settings, classes, training images.
@@ -99,6 +105,8 @@ def check_run(out: Path, now: dict[str, Any], fresh: bool) -> None:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint, weights-only. Raises TrainingError where it can't be read."""
+    if path.exists() and not path.is_file():
+        raise TrainingError(f"{path}: not a regular file; start again with --fresh")
     try:
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # noqa: BLE001 - torch raises many kinds for a damaged file
@@ -139,7 +147,7 @@ def begin(out: Path, now: dict[str, Any], fresh: bool) -> None:
     if fresh:
         for name in OURS:
             path = out / name
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)

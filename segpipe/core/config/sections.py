@@ -96,6 +96,12 @@ class ModelSettings(Strict):
         description="one-class models: above this probability a pixel is of the class; null: the "
         "model's, or 0.5",
     )
+    sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9A-Fa-f]{64}$",
+        description="the SHA-256 that the model's weights must have, 64 hexadecimal digits; "
+        "others are refused before they are loaded. null: any",
+    )
     allow_untrained: bool = Field(
         False, description="run a model whose weights were never trained (a smoke test)"
     )

@@ -12,6 +12,7 @@ from segpipe.inference.models.builtin import BUILTIN, builtin_names
 from segpipe.inference.models.fake import FakeSegmenter
 from segpipe.inference.models.preprocess import Preprocessing
 from segpipe.inference.models.spec import ClassInfo, ModelSpec, Segmenter
+from segpipe.inference.models.weight_files import check_sha256
 
 __all__ = [
     "LOADERS",
@@ -58,15 +59,20 @@ LOADERS = (
 )
 
 
-def load(source: str, allow_untrained: bool = False, threshold: float | None = None) -> Segmenter:
+def load(
+    source: str,
+    allow_untrained: bool = False,
+    threshold: float | None = None,
+    sha256: str | None = None,
+) -> Segmenter:
     """Load a model by its URI. Raises ModelError with what was found, what is allowed and what to
     do.
 
     A model of which some weights were never trained is refused, unless `allow_untrained`; then it
     says so in the log. `threshold` replaces that of a one-class model; any other model has none,
-    and is refused.
+    and is refused. Weights whose SHA-256 isn't `sha256` are refused before they are loaded.
     """
-    segmenter = _load(source, allow_untrained)
+    segmenter = _load(source, allow_untrained, sha256)
     if threshold is None:
         return segmenter
     from segpipe.inference.models.torch_segmenter import TorchSegmenter
@@ -80,7 +86,7 @@ def load(source: str, allow_untrained: bool = False, threshold: float | None = N
     return segmenter.with_threshold(threshold)
 
 
-def _load(source: str, allow_untrained: bool) -> Segmenter:
+def _load(source: str, allow_untrained: bool, sha256: str | None) -> Segmenter:
     scheme, colon, name = source.partition(":")
     # A folder that `segpipe train` wrote
     if not colon and (Path(source).expanduser() / "config.json").is_file():
@@ -89,6 +95,7 @@ def _load(source: str, allow_untrained: bool) -> Segmenter:
         examples = ", ".join(loader.example for loader in LOADERS)
         raise ModelError(f"{source!r} is no model URI; allowed are {examples}")
     if scheme == "fake":
+        check_sha256([], sha256, source)
         return FakeSegmenter()
     if scheme == "builtin":
         if name not in builtin_names():
@@ -97,14 +104,16 @@ def _load(source: str, allow_untrained: bool) -> Segmenter:
             )
         from segpipe.inference.models import smp
 
-        return smp.load_folder(source, BUILTIN / name)
+        return smp.load_folder(source, BUILTIN / name, sha256)
     module = import_module(
         f"segpipe.inference.models.{scheme}_"
         if scheme == "torchvision"
         else f"segpipe.inference.models.{scheme}"
     )
     segmenter: Segmenter = (
-        module.load(source, name) if scheme == "smp" else module.load(source, name, allow_untrained)
+        module.load(source, name, sha256=sha256)
+        if scheme == "smp"
+        else module.load(source, name, allow_untrained, sha256=sha256)
     )
     if not segmenter.spec.trained:
         if not allow_untrained:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from segpipe.core.errors import ModelError
+from segpipe.inference.models.closed import check_file
+
+
+def is_local(name: str) -> bool:
+    """Whether a model's name is a folder of this machine, not an id of the hub."""
+    return bool(name) and Path(name).expanduser().is_dir()
 
 
 def model_folder(source: str, name: str, patterns: list[str]) -> Path:
     """The folder that holds a model's files: `name` itself where it is one, else a download (or the
     cache) of hub id `name`. Only files that match `patterns` are fetched. Raises ModelError."""
     path = Path(name).expanduser()
-    if name and path.is_dir():
+    if is_local(name):
         return path
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
         raise ModelError(
@@ -51,6 +57,8 @@ def weights_in(folder: Path, source: str) -> list[Path]:
     pickle runs code."""
     found = sorted(folder.glob("*.safetensors"))
     if found:
+        for file in found:
+            check_file(file, source)
         return found
     pickles = sorted(
         p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(pattern)

@@ -72,6 +72,7 @@ def read_weights(source: str) -> dict[str, Tensor]:
 
     from segpipe.inference.models.builtin import BUILTIN, builtin_names
     from segpipe.inference.models.hub import weights_in
+    from segpipe.inference.models.weight_files import check_weights
 
     scheme, _, name = source.partition(":")
     folder = (
@@ -84,4 +85,6 @@ def read_weights(source: str) -> dict[str, Tensor]:
             f"{source}: no such model folder; name one with config.json and model.safetensors, "
             "or builtin:NAME"
         )
-    return {k: v for file in weights_in(folder, source) for k, v in load_file(file).items()}
+    files = weights_in(folder, source)
+    check_weights(files, source)
+    return {k: v for file in files for k, v in load_file(file).items()}

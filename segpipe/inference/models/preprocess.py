@@ -31,6 +31,21 @@ _TORCHVISION = {
 """Those that torchvision's resize has for tensors: an area's mean isn't among them."""
 
 
+MAX_EDGE = 16_384
+"""Longest edge of a network's input, in pixels."""
+_EDGES = (
+    "height",
+    "width",
+    "shortest_edge",
+    "longest_edge",
+    "multiple_of",
+    "crop_height",
+    "crop_width",
+    "pad_height",
+    "pad_width",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """How a frame becomes the network's input.
@@ -74,6 +89,12 @@ class Preprocessing:
                 f"preprocessing: interpolation {self.interpolation!r} with backend 'torchvision'; "
                 f"allowed with it are {', '.join(_TORCHVISION)}; backend 'opencv' has area too"
             )
+        for name in _EDGES:
+            edge = getattr(self, name)
+            if edge is not None and (type(edge) is not int or not 1 <= edge <= MAX_EDGE):
+                raise ModelError(
+                    f"preprocessing: {name} is {str(edge)[:40]}; allowed are 1 to {MAX_EDGE} pixels"
+                )
         if self.multiple_of < 1 or any(len(v) != 3 for v in (self.mean, self.std)) or 0 in self.std:
             raise ModelError(
                 "preprocessing: multiple_of is at least 1, mean and std have three numbers, and "

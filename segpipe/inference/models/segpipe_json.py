@@ -3,16 +3,16 @@ key)."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from segpipe.core.errors import ModelError
 from segpipe.core.taxonomy import BOTH_KEYS, COMMON, nearest_common
+from segpipe.inference.models.closed import check_file, read_json
 from segpipe.inference.models.colours import colour_of
 from segpipe.inference.models.preprocess import Preprocessing
-from segpipe.inference.models.spec import ClassInfo
+from segpipe.inference.models.spec import MAX_CLASSES, ClassInfo
 
 FILE = "segpipe.json"
 KEYS = ("about", "classes", "preprocessing", "threshold")
@@ -40,21 +40,9 @@ class ModelFile:
     preprocessing: Preprocessing | None = None
 
 
-def read_json(path: Path, source: str) -> dict[str, Any]:
-    """A JSON file that holds a mapping. Raises ModelError."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{source}: {path} can't be read ({' '.join(str(error).split())[:200]})"
-        ) from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{source}: {path} holds no mapping")
-    return content
-
-
 def read_model_file(folder: Path, source: str) -> ModelFile:
     """The folder's `segpipe.json`. Raises ModelError for a key or a value that isn't allowed."""
+    check_file(folder / FILE, source)
     if not (folder / FILE).exists():
         return ModelFile()
     content = read_json(folder / FILE, source)
@@ -69,6 +57,10 @@ def read_model_file(folder: Path, source: str) -> ModelFile:
 def class_entries(listed: Any, source: str, origin: str) -> tuple[ClassEntry, ...]:
     """Classes as a file lists them, in the order of the network's outputs: names, or mappings of
     CLASS_KEYS."""
+    if isinstance(listed, list) and len(listed) > MAX_CLASSES:
+        raise ModelError(
+            f"{source}: {origin} lists {len(listed)} classes; at most {MAX_CLASSES} fit a byte"
+        )
     try:
         found = [{"name": c} if isinstance(c, str) else dict(c) for c in listed]
         ids = [int(c.get("id", i)) for i, c in enumerate(found)]
@@ -127,7 +119,7 @@ def _preprocessing(content: dict[str, Any], source: str) -> Preprocessing | None
             k: tuple(v) if isinstance(v, list) else v for k, v in content["preprocessing"].items()
         }
         return Preprocessing(**fields)
-    except (TypeError, AttributeError, ModelError) as error:
+    except (TypeError, ValueError, AttributeError, ModelError) as error:
         raise ModelError(f"{source}: {FILE}, preprocessing: {error}") from None
 
 

@@ -10,20 +10,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from segpipe.core.errors import ModelError
+from segpipe.inference.models.arguments import (
+    check_arguments,
+    check_elements,
+    parameters_of_kind,
+)
+from segpipe.inference.models.closed import read_json
 from segpipe.inference.models.heads import mask_only
-from segpipe.inference.models.hub import first_lines, model_folder, weights_in
+from segpipe.inference.models.hub import first_lines, is_local, model_folder, weights_in
 from segpipe.inference.models.kinds import OWN, SMP_ARCHITECTURES, build_kind
 from segpipe.inference.models.segpipe_json import (
     FILE,
     classes_of_outputs,
-    read_json,
     read_model_file,
     threshold_of,
 )
 from segpipe.inference.models.smp_preprocessing import preprocessing_of
 from segpipe.inference.models.spec import ModelSpec, Segmenter, file_digest
 from segpipe.inference.models.torch_segmenter import TorchSegmenter
+from segpipe.inference.models.weight_files import check_sha256, check_weights
 
 PATTERNS = ["config.json", "model.safetensors", FILE, "albumentations_config_eval.json"]
 _AFTER_LOGITS = ("softmax", "softmax2d", "logsoftmax", "argmax", "argmax2d")
@@ -31,18 +39,21 @@ _AFTER_LOGITS = ("softmax", "softmax2d", "logsoftmax", "argmax", "argmax2d")
 logits come out."""
 
 
-def load(source: str, name: str) -> Segmenter:
+def load(source: str, name: str, sha256: str | None = None) -> Segmenter:
     """Load `smp:name`. Raises ModelError where files are missing, broken, or don't fit each
     other."""
-    return load_folder(source, model_folder(source, name, PATTERNS))
+    folder = model_folder(source, name, PATTERNS)
+    return load_folder(source, folder, sha256, offline=is_local(name))
 
 
-def load_folder(source: str, folder: Path) -> Segmenter:
-    """Load a folder that segmentation-models-pytorch saved."""
-    from safetensors.torch import load_file
-
+def load_folder(
+    source: str, folder: Path, sha256: str | None = None, offline: bool = True
+) -> Segmenter:
+    """Load a folder that segmentation-models-pytorch saved, if its weights have the digest. With
+    `offline`, nothing is asked for at the hub."""
     config = read_json(folder / "config.json", source)
     weights = weights_in(folder, source)
+    check_sha256(weights, sha256, source)
     kind = config.pop("_model_class", None)
     if kind not in {*SMP_ARCHITECTURES, *OWN}:
         raise ModelError(
@@ -51,33 +62,47 @@ def load_folder(source: str, folder: Path) -> Segmenter:
             f"allowed are {', '.join((*SMP_ARCHITECTURES, *OWN))}"
         )
     arguments = {k: v for k, v in config.items() if not k.startswith("_")}
+    check_arguments(str(kind), arguments, f"{source}: {folder / 'config.json'}")
     outputs = int(arguments.get("classes", 1))
-    _check_arguments(arguments, outputs, source)
+    _check_head(arguments, outputs, source)
     if kind in SMP_ARCHITECTURES:
         arguments["activation"] = None
-    try:
-        module = build_kind(kind, arguments)
-        state = load_file(weights[0])
-        module.load_state_dict(state, strict=True)
-    except Exception as error:
-        # The library and safetensors raise many kinds for a config or weights that don't fit.
-        raise ModelError(
-            f"{source}: config and weights in {folder} don't fit ({first_lines(error)})"
-        ) from None
-    del state
+    module = _loaded(str(kind), arguments, weights, folder, source)
     stated = read_model_file(folder, source)
     spec = ModelSpec(
         source,
         file_digest(*weights),
         classes_of_outputs(stated.classes, outputs, source),
-        preprocessing_of(stated, folder, arguments, source),
+        preprocessing_of(stated, folder, arguments, source, offline),
         threshold=threshold_of(outputs, stated.threshold, source),
     )
     with_label = kind in SMP_ARCHITECTURES and arguments.get("aux_params") is not None
     return TorchSegmenter(module, spec, mask_only(lambda m, x: m(x)) if with_label else None)
 
 
-def _check_arguments(arguments: dict[str, Any], outputs: int, source: str) -> None:
+def _loaded(
+    kind: str, arguments: dict[str, Any], weights: list[Path], folder: Path, source: str
+) -> nn.Module:
+    """The network with its weights. Their sizes are compared before anything is allocated."""
+    from safetensors.torch import load_file
+
+    held = check_weights(weights, source)
+    try:
+        described = parameters_of_kind(kind, arguments)
+        check_elements(described, held, f"{source}: {folder / 'config.json'}")
+        module = build_kind(kind, arguments)
+        module.load_state_dict(load_file(weights[0]), strict=True)
+    except ModelError:
+        raise
+    except Exception as error:
+        # The library and safetensors raise many kinds for a config or weights that don't fit.
+        raise ModelError(
+            f"{source}: config and weights in {folder} don't fit ({first_lines(error)})"
+        ) from None
+    return module
+
+
+def _check_head(arguments: dict[str, Any], outputs: int, source: str) -> None:
     """Raises ModelError for an input that isn't RGB, and for an activation without logits that
     compete before it."""
     channels = arguments.get("in_channels", 3)

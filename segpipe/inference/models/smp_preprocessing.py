@@ -7,21 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from segpipe.core.errors import ModelError
+from segpipe.inference.models.closed import check_file, read_json
 from segpipe.inference.models.hub import first_lines
 from segpipe.inference.models.preprocess import Preprocessing
-from segpipe.inference.models.segpipe_json import ModelFile, read_json
+from segpipe.inference.models.segpipe_json import ModelFile
 
 ENCODER_STRIDE = 32
 
 
 def preprocessing_of(
-    stated: ModelFile, folder: Path, arguments: dict[str, Any], source: str
+    stated: ModelFile, folder: Path, arguments: dict[str, Any], source: str, offline: bool = True
 ) -> Preprocessing:
     """What `segpipe.json` states, else what the library's examples save, else what the encoder
-    was trained with."""
+    was trained with. `offline`: the numbers may come from the hub's cache, but not from the
+    hub."""
     if stated.preprocessing is not None:
         return stated.preprocessing
     saved = folder / "albumentations_config_eval.json"
+    check_file(saved, source)
     if saved.exists():
         try:
             return _albumentations(read_json(saved, source), source)
@@ -29,10 +32,10 @@ def preprocessing_of(
             raise ModelError(
                 f"{source}: {saved.name} isn't as albumentations writes it ({error!r})"
             ) from None
-    return _encoder_defaults(arguments, source)
+    return _encoder_defaults(arguments, source, offline)
 
 
-def _encoder_defaults(arguments: dict[str, Any], source: str) -> Preprocessing:
+def _encoder_defaults(arguments: dict[str, Any], source: str, offline: bool) -> Preprocessing:
     """The encoder's normalisation; the frame's own size, rounded up to what the encoder's strides
     can take.
 
@@ -48,7 +51,11 @@ def _encoder_defaults(arguments: dict[str, Any], source: str) -> Preprocessing:
         else:
             place = encoders[encoder]["pretrained_settings"]["imagenet"]
             config = hf_hub_download(
-                place["repo_id"], "config.json", revision=place["revision"], etag_timeout=5
+                place["repo_id"],
+                "config.json",
+                revision=place["revision"],
+                etag_timeout=5,
+                local_files_only=offline,
             )
             params = {"input_range": [0, 1], **read_json(Path(config), source)}
         mean, std, highest = tuple(params["mean"]), tuple(params["std"]), params["input_range"][1]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from segpipe.core.errors import ModelError
 from segpipe.inference.models.preprocess import Preprocessing
+from segpipe.inference.models.weight_files import sha256_of
 
 if TYPE_CHECKING:
     import torch
@@ -116,9 +116,4 @@ class Segmenter(Protocol):
 
 def file_digest(*paths: Path) -> str:
     """SHA-256 over the bytes of weight files, shortened to 16 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
+    return sha256_of(paths)[:16]

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import json
+import re
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from segpipe.core.errors import ModelError
+from segpipe.inference.models.closed import json_of
 from segpipe.inference.models.hub import first_line
 from segpipe.inference.models.preprocess import Preprocessing
 from segpipe.inference.models.segpipe_json import (
@@ -19,6 +21,7 @@ from segpipe.inference.models.segpipe_json import (
 )
 from segpipe.inference.models.spec import ModelSpec, Segmenter, file_digest
 from segpipe.inference.models.torch_segmenter import TorchSegmenter
+from segpipe.inference.models.weight_files import MAX_BYTES, check_sha256, check_weights
 
 _PREPROCESSING = Preprocessing(
     shortest_edge=520,
@@ -30,7 +33,9 @@ _PREPROCESSING = Preprocessing(
 """What the library's networks were trained with: ImageNet's normalisation."""
 
 
-def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
+def load(
+    source: str, name: str, allow_untrained: bool = False, sha256: str | None = None
+) -> Segmenter:
     """Load `torchvision:NAME` with the library's newest weights, or those of `?weights=FILE`
     (safetensors, or a state dictionary that torch loads weights-only), with classes from
     `&classes=FILE.json` (a list of names, or of classes as in segpipe.json). Raises ModelError."""
@@ -39,7 +44,7 @@ def load(source: str, name: str, allow_untrained: bool = False) -> Segmenter:
     name, options = _named(models, source, name)
     library_weights = models.get_model_weights(name).DEFAULT
     state, digest, trained = _state(
-        source, library_weights, options.get("weights"), allow_untrained
+        source, library_weights, options.get("weights"), allow_untrained, sha256
     )
     entries = tuple(ClassEntry(str(n).strip("_")) for n in library_weights.meta["categories"])
     outputs = len(entries)
@@ -98,7 +103,7 @@ def _network(
 
 
 def _state(
-    source: str, library: Any, file: str | None, allow_untrained: bool
+    source: str, library: Any, file: str | None, allow_untrained: bool, sha256: str | None
 ) -> tuple[dict[str, Any] | None, str, bool]:
     """The weights, their digest, and whether they were trained."""
     import torch
@@ -107,10 +112,16 @@ def _state(
         path = Path(file).expanduser()
         if not path.is_file():
             raise ModelError(f"{source}: no weights file {file!r}")
+        check_sha256([path], sha256, source)
         return _read(source, path), file_digest(path), True
     cached = Path(torch.hub.get_dir()) / "checkpoints" / library.url.rpartition("/")[2]
     try:
-        return library.get_state_dict(progress=False), file_digest(cached), True
+        _download(library.url, cached)
+        check_sha256([cached], sha256, source)
+        state = torch.load(cached, map_location="cpu", weights_only=True)
+        return state, file_digest(cached), True
+    except ModelError:
+        raise
     except Exception as error:  # urllib's many kinds, and a cached file that is broken
         if allow_untrained:
             return None, "untrained", False
@@ -121,13 +132,29 @@ def _state(
         ) from None
 
 
+def _download(url: str, cached: Path) -> None:
+    """Fetch the library's weights where they aren't cached; the end of their name is the beginning
+    of their digest, which is checked."""
+    import torch
+
+    if not cached.is_file():
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        stated = re.search(r"-([0-9a-f]{8,})\.", cached.name)
+        torch.hub.download_url_to_file(
+            url, str(cached), hash_prefix=stated[1] if stated else None, progress=False
+        )
+
+
 def _read(source: str, path: Path) -> dict[str, Any]:
     import torch
     from safetensors.torch import load_file
 
+    if path.suffix == ".safetensors":
+        check_weights([path], source)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        _check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that would run code, or a broken file
         raise ModelError(
@@ -137,6 +164,18 @@ def _read(source: str, path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise ModelError(f"{source}: {path} holds no state dictionary (names to tensors)")
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """Raises ValueError for a file of torch that may unpack to more than its own size."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("no file of torch.save; save it again, or as safetensors")
+    with zipfile.ZipFile(path) as archive:
+        packed = [i.filename for i in archive.infolist() if i.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        raise ValueError(f"{packed[0]} in it is compressed, which torch.save never does")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise ValueError(f"{size} bytes; at most {MAX_BYTES} are loaded")
 
 
 def _outputs(state: dict[str, Any], source: str) -> int:
@@ -151,12 +190,7 @@ def _outputs(state: dict[str, Any], source: str) -> int:
 def _own_classes(source: str, file: str | None) -> tuple[ClassEntry, ...]:
     if file is None:
         return ()  # never the library's names: nothing says that they are meant
-    try:
-        listed = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{source}: the class list {file!r} can't be read as a JSON list ({first_line(error)})"
-        ) from None
+    listed = json_of(Path(file).expanduser(), source)
     if not isinstance(listed, list):
         raise ModelError(f"{source}: the class list {file!r} isn't a JSON list")
     return class_entries(listed, source, file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from segpipe.pipeline.lanes import Lanes
 from segpipe.pipeline.stages import StageTimer, in_batches, prepare
 from segpipe.sources import open_shard, shards_of
 from segpipe.sources.video.names import found_video
-from segpipe.training.data import Pair, find_pairs, read_label, read_pair
+from segpipe.training.data import Pair, find_pairs, read_pairs
 from segpipe.training.data_settings import Folder
 from segpipe.training.evaluation.mapping import ClassMapping, map_spec
 from segpipe.training.evaluation.metrics import Tally, iou_of
+from segpipe.training.label_files import decoded_labels, in_child
 
 DRIVE = "drive.mp4"
 LabelledPicture = tuple[Pair, UInt8, UInt8]
@@ -45,21 +46,38 @@ class LabelledData:
     def __iter__(self) -> Iterator[LabelledPicture]:
         """Each labelled picture."""
         if self.video is None:
-            yield from ((pair, *read_pair(pair, self.taxonomy)) for pair in self.pairs)
+            read = read_pairs(self.pairs, self.taxonomy)
+            yield from ((pair, *found) for pair, found in zip(self.pairs, read, strict=True))
             return
-        shards = list(shards_of(found_video(self.video), Sampling(), 10**6))
-        count = sum(s.frame_count for s in shards)
+        (count,) = in_child(frame_counts, [str(self.video)])
         if count != len(self.pairs):
             raise SourceError(
                 f"{self.name}: {count} frames in {DRIVE}, but {len(self.pairs)} labels; render "
                 "it again"
             )
-        for pair, frame in zip(
-            self.pairs, (f for s in shards for f in open_shard(s, Sampling())), strict=True
-        ):
+        pictures = in_child(decoded_frames, [str(self.video)])
+        labels = in_child(
+            decoded_labels, [str(p.label) for p in self.pairs], self.taxonomy.encoding
+        )
+        for pair, rgb, label in zip(self.pairs, pictures, labels, strict=True):
             # One that can't be decoded is left out, and moves no other
-            if isinstance(frame, Frame):
-                yield pair, frame.rgb, read_label(pair.label, self.taxonomy)
+            if rgb.size:
+                yield pair, rgb, self.taxonomy.decode(label, str(pair.label))
+
+
+def frame_counts(videos: Sequence[str]) -> Iterator[int]:
+    """How many frames each video has."""
+    for video in videos:
+        shards = shards_of(found_video(Path(video)), Sampling(), 10**6)
+        yield sum(shard.frame_count for shard in shards)
+
+
+def decoded_frames(videos: Sequence[str]) -> Iterator[UInt8]:
+    """The frames of videos, uint8 [H, W, 3]; one that can't be decoded has no pixels."""
+    for video in videos:
+        for shard in shards_of(found_video(Path(video)), Sampling(), 10**6):
+            for frame in open_shard(shard, Sampling()):
+                yield frame.rgb if isinstance(frame, Frame) else np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
