@@ -127,6 +127,7 @@ def test_a_label_that_crashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(str(sabotage))
     with pytest.raises(SourceError, match=r"\.png.*crashed \(SIGABRT\); repair or remove it"):
         labelled_set([folder], load_taxonomy(str(tmp_path / "halves.yaml")), "data.train")
+    isolation.end_all()
 
 
 @pytest.mark.attack("a run's checkpoint is a pickle that runs code")

@@ -51,6 +51,12 @@ class StreamSettings(Strict):
         None, gt=0, description="end with an error after so long without a frame; null: never"
     )
 
+    follow: bool = Field(
+        False,
+        description="follow a server to other hosts, by redirects and by segments of a playlist, "
+        "also to those of a private network; false: only the host of the address is reached",
+    )
+
     @field_validator("duration", "until", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:

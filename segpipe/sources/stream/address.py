@@ -13,13 +13,13 @@ from segpipe.core.errors import ConfigError, SourceError
 from segpipe.core.redact import HIDDEN, VARIABLE, identity, is_url, shown
 from segpipe.core.text import printable_text
 from segpipe.core.types import SourceInfo
+from segpipe.sources.stream.allowed import ALLOWED, check_device
 
-PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "udp", "rtp", "tcp", "srt")
+PROTOCOLS = tuple(ALLOWED)
 _DEVICE = "device:"
 _VIDEO_DEVICE = re.compile(r"/dev/video\d+")
 _INPUT = re.compile(r"([a-z0-9_]+):(.+)", re.DOTALL)
 _SLASHLESS = re.compile(rf"({'|'.join(PROTOCOLS)}):(?!//)", re.IGNORECASE)
-_RTSP = re.compile(r"(rtsps?)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,8 @@ def stream_of(text: str) -> Stream:
             )
     elif not address.removeprefix(_DEVICE).strip():
         raise ConfigError(f"{said}: give a device as device:/dev/video0, or as device:FORMAT:NAME")
+    else:
+        check_device(*_device(address), said)
     try:
         named = f"{identity(address)} {urlsplit(address).port}"
     except ValueError:
@@ -114,10 +116,18 @@ def opening(address: str, transport: str) -> Opening:
     """How to open an address. A second of it must be enough: guessing the frame rate would take
     several."""
     quick = {"fpsprobesize": "0", "analyzeduration": "1000000"}
-    if _RTSP.match(address):
-        return Opening(address, None, quick | {"rtsp_transport": transport})
     if is_url(address):
-        return Opening(address, None, quick)
+        scheme = address.partition("://")[0].lower()
+        options = quick | ALLOWED[scheme].as_options()
+        if scheme in {"rtsp", "rtsps"}:
+            options["rtsp_transport"] = transport
+        return Opening(address, None, options)
+    kind, name = _device(address)
+    return Opening(name, kind)
+
+
+def _device(address: str) -> tuple[str, str]:
+    """FFmpeg's input device of an address, and what it is told to open."""
     name = address.removeprefix(_DEVICE)
     kind = _INPUT.fullmatch(name)
-    return Opening(kind[2], kind[1]) if kind else Opening(name, "v4l2")
+    return (kind[1], kind[2]) if kind else ("v4l2", name)
