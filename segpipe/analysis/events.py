@@ -106,6 +106,8 @@ def _match(connection: duckdb.DuckDBPyConnection, where: str) -> None:
         )
         connection.execute("CREATE OR REPLACE TEMP TABLE matches AS SELECT * FROM matching")
         connection.execute("DROP VIEW matching")
+    except (duckdb.InterruptException, duckdb.OutOfMemoryException):
+        raise
     except (duckdb.Error, ConfigError) as error:
         text = str(error).partition("\n")[0].rstrip()
         raise ConfigError(

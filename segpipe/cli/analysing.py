@@ -24,11 +24,12 @@ def aggregate(args: Namespace) -> int:
     require("analysis", "segpipe aggregate")
     from segpipe.analysis import aggregate as work
     from segpipe.analysis.exposure import Exposure
+    from segpipe.analysis.limits import limited
     from segpipe.store.dataset import open_dataset
 
     _check(args)
-    connection = open_dataset(args.dataset).duckdb()
-    with query_progress("aggregate", connection, args.quiet > 0):
+    connection = open_dataset(args.dataset).read_only_duckdb()
+    with limited(connection), query_progress("aggregate", connection, args.quiet > 0):
         layer = work.aggregate(
             connection, args.by, Exposure(args.weight, args.min_frames, args.min_metres)
         )
@@ -61,17 +62,15 @@ def diff(args: Namespace) -> int:
     require("analysis", "segpipe diff")
     from segpipe.analysis import diff as work
     from segpipe.analysis.exposure import Exposure
+    from segpipe.analysis.limits import limited
     from segpipe.store.dataset import open_dataset
 
     _check(args)
     both = [open_dataset(p) for p in (args.dataset, args.other)]
-    connections = [d.duckdb() for d in both]
-    found = work.diff(
-        connections[0],
-        connections[1],
-        args.by,
-        Exposure(args.weight, args.min_frames, args.min_metres),
-    )
+    connections = [d.read_only_duckdb() for d in both]
+    exposure = Exposure(args.weight, args.min_frames, args.min_metres)
+    with limited(*connections):
+        found = work.diff(*connections, args.by, exposure)
     frame, cells = found.frame, found.frame["cell"].nunique()
     significant = int(frame["significant"].fillna(False).sum())
     below = (

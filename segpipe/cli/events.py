@@ -12,7 +12,7 @@ from typing import Any
 from segpipe.cli.outputs import check_files
 from segpipe.core.errors import EXIT_OK
 from segpipe.core.extras import require
-from segpipe.core.text import counted
+from segpipe.core.text import counted, csv_cell
 
 
 def events(args: Namespace) -> int:
@@ -21,6 +21,7 @@ def events(args: Namespace) -> int:
         require("analysis", "segpipe events -o", modules=("geopandas",))
     from segpipe.analysis.events import as_geometry, find_events
     from segpipe.analysis.layers import check_path, write_layer
+    from segpipe.analysis.limits import limited
     from segpipe.store.dataset import open_dataset
 
     if args.output:
@@ -28,15 +29,16 @@ def events(args: Namespace) -> int:
         check_files([args.output], args.force)
     # --where is SQL: it must not read other files.
     connection = open_dataset(args.dataset).read_only_duckdb()
-    found = find_events(
-        connection,
-        args.where,
-        args.by,
-        args.min_seconds,
-        args.max_gap,
-        args.min_metres,
-        args.max_gap_metres,
-    )
+    with limited(connection):
+        found = find_events(
+            connection,
+            args.where,
+            args.by,
+            args.min_seconds,
+            args.max_gap,
+            args.min_metres,
+            args.max_gap_metres,
+        )
     if args.output:
         write_layer(as_geometry(found), Path(args.output))
         print(f"{args.output}: {counted(found.num_rows, 'event')}", file=sys.stderr)
@@ -57,7 +59,7 @@ def _print(connection: Any, found: Any, form: str) -> None:
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(found.column_names)
-        writer.writerows(row.values() for row in found.to_pylist())
+        writer.writerows(map(csv_cell, row.values()) for row in found.to_pylist())
     else:
         json.dump(found.to_pylist(), sys.stdout, default=lambda v: v.isoformat(), indent=1)
         print()

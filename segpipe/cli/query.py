@@ -12,6 +12,7 @@ from datetime import date, time
 from typing import TYPE_CHECKING, Any
 
 from segpipe.core.errors import EXIT_OK, ConfigError, DatasetError
+from segpipe.core.text import csv_cell, csv_text
 from segpipe.store.dataset import open_dataset
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
 _ALLOWED = "SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW, PIVOT and EXPLAIN of these"
 _ONLY_READS = (
-    f"segpipe query only reads; allowed are {_ALLOWED}. For anything else, open the dataset in "
-    "Python: "
-    'segpipe.open_dataset("OUT").duckdb()'
+    f"segpipe query only reads; allowed are {_ALLOWED}. --allow-files runs any statement, with "
+    "your own rights"
 )
 _READING_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _EXPLAIN = re.compile(r"\s*EXPLAIN(\s+ANALYZE)?(\s*\([^()]*\))?", re.IGNORECASE)
@@ -33,23 +33,40 @@ def query(args: Namespace) -> int:
     """`segpipe query`."""
     import duckdb
 
+    from segpipe.analysis.limits import limited
+
     dataset = open_dataset(args.dataset)
-    connection = dataset.read_only_duckdb()
+    own_rights = bool(args.allow_files)
+    connection = dataset.duckdb() if own_rights else dataset.read_only_duckdb()
     names = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
     views = ", ".join(name for name in names if name != "frames_arrow")
     try:
-        for number, statement in enumerate(reading_statements(connection, args.sql)):
-            if number:
-                print()
-            _print(as_text(connection.sql(statement)), args.format)
+        with limited(connection):
+            _run(connection, args.sql, args.format, own_rights)
     except duckdb.PermissionException as error:
-        said = f"the query failed: {_one_line(error)}"
         raise DatasetError(
-            f"{said}; segpipe query reads nothing but the dataset's views: {views}"
+            f"the query failed: {_one_line(error)}; segpipe query reads nothing but the dataset's "
+            f"views: {views}; --allow-files lets it use files as you may"
         ) from None
     except duckdb.Error as error:
         raise DatasetError(f"the query failed: {_one_line(error)} (views: {views})") from None
     return EXIT_OK
+
+
+def _run(connection: duckdb.DuckDBPyConnection, sql: str, form: str, own_rights: bool) -> None:
+    """Run the statements and print what they give; without `own_rights` only those that read."""
+    import duckdb
+
+    if own_rights:
+        statements = [statement.query for statement in duckdb.extract_statements(sql)]
+    else:
+        statements = reading_statements(connection, sql)
+    for number, statement in enumerate(statements):
+        if number:
+            print()
+        found = connection.sql(statement)
+        if found is not None:  # a statement that has no rows, such as COPY
+            _print(as_text(found), form)
 
 
 def reading_statements(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
@@ -130,7 +147,7 @@ def _print(relation: duckdb.DuckDBPyRelation, form: str) -> None:
     names, rows = relation.columns, relation.fetchall()
     if form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
+        writer.writerow(map(csv_text, names))
         writer.writerows(map(_cell, row) for row in rows)
         return
     json.dump(
@@ -140,11 +157,11 @@ def _print(relation: duckdb.DuckDBPyRelation, form: str) -> None:
 
 
 def _cell(value: object) -> object:
-    """A value for CSV: lists and structs as JSON."""
+    """A value for CSV: lists and structs as JSON, texts as `csv_text` has them."""
     if isinstance(value, (dict, list, tuple, bytes)):
         plain = _plain(value)
-        return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-    return value
+        value = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+    return csv_cell(value)
 
 
 def _plain(value: object) -> object:

@@ -21,6 +21,12 @@ def add_reading(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     add_dataset(query)
     query.add_argument("sql", metavar="SQL", help="one or more statements that read")
+    query.add_argument(
+        "--allow-files",
+        action="store_true",
+        help="run any statement, which may read and write files as you may: only for SQL that you "
+        "wrote or read",
+    )
     add_format(query)
 
     info = commands.add_parser(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import weakref
 from importlib import resources
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
+from segpipe.core.errors import ConfigError
+from segpipe.core.units import bytes_of
 from segpipe.runtime.files.paths import AnyPath, is_local
 from segpipe.store.address_file import FOLDER as ADDRESSES
 from segpipe.store.address_file import address_table, read_addresses
@@ -21,6 +26,20 @@ if TYPE_CHECKING:
 
     from segpipe.inference.models.spec import ClassInfo
 
+QUERY_MEMORY = "SEGPIPE_QUERY_MEMORY"
+"""The variable that says how much memory a query may take, such as 4GB."""
+_LOCKED = """
+SET max_temp_directory_size = '20GB';
+SET python_enable_replacements = false;
+SET autoinstall_known_extensions = false;
+SET autoload_known_extensions = false;
+SET allow_community_extensions = false;
+SET allow_persistent_secrets = false;
+SET enable_external_access = false;
+SET lock_configuration = true
+"""
+"""Tables of the dataset and nothing else, for good: no files, no variables of Python, no
+extensions, no secrets."""
 _STREAM = re.compile(r"v\d+-")
 _GLOB_CHARACTERS = set("*?[]{}")
 _PLACED = ("frames", "sources")
@@ -65,16 +84,37 @@ class Tables(Protocol):
 
 
 def read_only(dataset: Tables) -> duckdb.DuckDBPyConnection:
-    """The connection for other people's SQL (`Dataset.read_only_duckdb`)."""
+    """The connection for other people's SQL (`Dataset.read_only_duckdb`). Raises ConfigError for a
+    limit in the environment that can't be read."""
+    memory = query_memory()
     connection = connect(dataset)
     root = dataset.root
     folders = [f"{root / table}/" for table in READABLE] if is_local(root) else []
-    allowed = ", ".join("'" + folder.replace("'", "''") + "'" for folder in folders)
-    connection.execute(
-        f"SET allowed_directories = [{allowed}]; SET python_enable_replacements = false"
-    )
-    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    connection.execute(f"SET allowed_directories = [{', '.join(map(_quoted, folders))}]")
+    # DuckDB may read what lies in its folder for temporary files: it gets an empty one of its own.
+    spill = TemporaryDirectory(prefix="segpipe-query-")
+    weakref.finalize(connection, spill.cleanup)
+    connection.execute(f"SET temp_directory = {_quoted(spill.name)}")
+    connection.execute(f"SET memory_limit = '{memory}B'")
+    connection.execute(_LOCKED)
     return connection
+
+
+def query_memory() -> int:
+    """Bytes that a query on a read-only connection may take: SEGPIPE_QUERY_MEMORY, or half of the
+    machine's. Raises ConfigError."""
+    said = os.environ.get(QUERY_MEMORY)
+    if said is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    try:
+        return bytes_of(said)
+    except ValueError as error:
+        raise ConfigError(f"{QUERY_MEMORY}: {error}") from None
+
+
+def _quoted(text: str) -> str:
+    """A text as a constant of SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def connect(dataset: Tables) -> duckdb.DuckDBPyConnection:
@@ -112,8 +152,7 @@ def _add_table(connection: duckdb.DuckDBPyConnection, dataset: Tables, table: st
         and read_mark(root) is None
         and not _GLOB_CHARACTERS & set(str(root))
     ):
-        pattern = str(root / table / "*.parquet").replace("'", "''")
-        columns, rows = "*", f"read_parquet('{pattern}')"
+        columns, rows = "*", f"read_parquet({_quoted(str(root / table / '*.parquet'))})"
     else:
         # Nothing there yet, a path that DuckDB would take for a pattern, files that no longer
         # count, or an object store.
