@@ -61,7 +61,8 @@ from segpipe.core.errors import (
     ends_the_run,
     one_line,
 )
-from segpipe.core.text import counted
+from segpipe.core.redact import redact
+from segpipe.core.text import counted, one_line_text
 from segpipe.core.types import Shard
 from segpipe.inference.worker import SegmentationWorker
 from segpipe.pipeline.live.plan import StreamPlan, refuse_secrets, without_secrets
@@ -186,7 +187,7 @@ def _segment(job: Job, logger: RunLogger) -> RunReport:
     failed = broken_lines(report)
     for line in describe_run(report, names):
         other = logging.WARNING if line.startswith(NOTE) else logging.INFO
-        logger.log(logging.ERROR if line in failed else other, "%s", line)
+        logger.log(logging.ERROR if line in failed else other, "%s", one_line_text(line))
     found = verify_dataset(job)
     try:
         _publish(job, report, names)
@@ -202,7 +203,9 @@ def _check(job: Job, report: RunReport, parts: str, found: VerifyReport) -> None
     if report.broken:
         said = "; ".join(f"{n} ({w})" for n, w in report.broken.items())
         raise ShardsFailed(
-            f"{len(report.broken)} of {parts} failed: {said}. The dataset: {found.summary()}"
+            one_line_text(
+                f"{len(report.broken)} of {parts} failed: {said}. The dataset: {found.summary()}"
+            )
         )
     if found.wrong:
         raise DatasetIncomplete(
@@ -302,7 +305,9 @@ def _publish(job: Job, report: RunReport, names: list[str]) -> None:
     """The summary table, and an overlay of a frame of this run."""
     rows = summary_rows(report, names)
     create_table_artifact(
-        rows, key="segpipe-summary", description=f"segment-footage into {as_shown(job.output)}"
+        rows,
+        key="segpipe-summary",
+        description=one_line_text(f"segment-footage into {as_shown(job.output)}"),
     )
     done = [s for s in report.shards if s.totals.frames > s.totals.failed]
     if done:  # of files: a stream's pictures aren't kept
@@ -329,10 +334,10 @@ def main() -> int:
         job = without_secrets(make_job(apply_sets(read_yaml(args.config), args.set), args.config))
         report = segment_footage(job)
     except SegpipeError as error:
-        print(f"segpipe: {error}", file=sys.stderr)
+        print(f"segpipe: {one_line_text(redact(str(error)))}", file=sys.stderr)
         return error.exit_code
     for line in describe_run(report, [c.name for c in open_dataset(job.output).classes]):
-        print(line)
+        print(one_line_text(line))
     if report.stopped:
         return Stopped.exit_code
     return EXIT_SOME_FAILED if report.failed else 0

@@ -24,6 +24,8 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact
 
 from segpipe.core.config.job import apply_sets, read_yaml
 from segpipe.core.errors import SegpipeError
+from segpipe.core.redact import redact
+from segpipe.core.text import one_line_text
 from segpipe.runtime.log_forwarding import forwarding
 from segpipe.training.evaluation.shipping import Shipped, train_and_measure
 from segpipe.training.evaluation.tables import as_text
@@ -79,7 +81,7 @@ def main() -> int:
     try:
         train_model(make_training_job(apply_sets(read_yaml(args.config), args.set), args.config))
     except SegpipeError as error:
-        print(f"segpipe: {error}", file=sys.stderr)
+        print(f"segpipe: {one_line_text(redact(str(error)))}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -61,4 +61,4 @@ def as_geojson(frame: geopandas.GeoDataFrame) -> str:
             )
     content = json.loads(plain.to_json(na="null", drop_id=True, show_bbox=False))
     content.pop("crs", None)
-    return json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(content, allow_nan=False) + "\n"

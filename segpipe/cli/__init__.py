@@ -7,10 +7,11 @@ import os
 import sys
 from importlib import import_module
 
-from segpipe.cli.messages import set_levels, show_traceback
+from segpipe.cli.messages import harmless_output, set_levels, show_traceback
 from segpipe.cli.parsers import parser
 from segpipe.core.errors import EXIT_INTERRUPTED, SegpipeError
 from segpipe.core.redact import redact
+from segpipe.core.text import one_line_text
 
 __all__ = ["main", "parser"]
 
@@ -44,7 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
     _complete(top)
     args = top.parse_args(arguments)
     sys.excepthook = show_traceback
-    set_levels(args)
+    with harmless_output():
+        set_levels(args)
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         module = import_module(f"segpipe.cli.{_MODULES.get(args.command, 'reading')}")
         return int(getattr(module, args.command)(args))
@@ -52,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         if args.debug:
             show_traceback(type(error), error, error.__traceback__)
         else:
-            print(f"segpipe: {redact(str(error))}", file=sys.stderr)
+            print(f"segpipe: {one_line_text(redact(str(error)))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("segpipe: interrupted; run the same command again to go on", file=sys.stderr)

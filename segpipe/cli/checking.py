@@ -15,7 +15,7 @@ from segpipe.cli.outputs import check_files
 from segpipe.cli.progress import checking
 from segpipe.core.errors import EXIT_OK
 from segpipe.core.extras import require
-from segpipe.core.text import counted, one_line_text
+from segpipe.core.text import counted, csv_cell, one_line_text
 
 if TYPE_CHECKING:
     from segpipe.analysis.report.failures import Failure
@@ -50,7 +50,7 @@ def errors(args: Namespace) -> int:
     elif args.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(_FAILURE_COLUMNS)
-        writer.writerows([row[n] for n in _FAILURE_COLUMNS] for row in rows)
+        writer.writerows([csv_cell(row[n]) for n in _FAILURE_COLUMNS] for row in rows)
     else:
         _print_failures(found)
     return EXIT_OK

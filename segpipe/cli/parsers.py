@@ -13,6 +13,7 @@ from segpipe.cli.optional_value import with_argument
 from segpipe.cli.reading_arguments import add_checking, add_reading
 from segpipe.cli.training_arguments import add_models
 from segpipe.core.redact import redact
+from segpipe.core.text import one_line_text
 from segpipe.core.version import __version__
 
 _EXITS = """exit codes:
@@ -24,10 +25,10 @@ _EXITS = """exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """What it says of a wrong command line may quote a URL."""
+    """What it says of a wrong command line may quote a URL, or names that a shell found."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(redact(message))
+        super().error(one_line_text(redact(message)))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does; but a flag whose value may be left out doesn't take the one argument

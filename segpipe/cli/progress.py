@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from segpipe.core.text import one_line_text
+
 EVERY_S = 30.0
 """Seconds between two lines where standard error is no terminal."""
 _QUICK_S = 2.0
@@ -29,7 +31,8 @@ class Progress:
         quiet: bool = False,
         delay_s: float = 0.0,
     ) -> None:
-        self.what, self.unit, self.total, self.done, self.failed = what, unit, total, done, 0
+        self.what, self.unit = one_line_text(what), unit
+        self.total, self.done, self.failed = total, done, 0
         self.quiet, self._told_s = quiet, time.monotonic()
         self._bar: Any = None
         if not quiet and sys.stderr.isatty():
@@ -39,7 +42,7 @@ class Progress:
                 total=total,
                 initial=done,
                 unit=unit,
-                desc=what,
+                desc=self.what,
                 delay=delay_s,
                 dynamic_ncols=True,
                 file=sys.stderr,

@@ -9,10 +9,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from segpipe.core.redact import redact
+from segpipe.core.text import one_line_text, plain_lines
 
 Target = Callable[[], "logging.Logger | logging.LoggerAdapter[Any]"]
 _LOGGER = logging.getLogger("segpipe")
 _lock = threading.Lock()
+
+
+class OneLine(logging.Formatter):
+    """A record is one line, whatever names are in it; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line without its traceback."""
+        return one_line_text(super().formatMessage(record))
 
 
 class _Forward(logging.Handler):
@@ -21,12 +30,13 @@ class _Forward(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setFormatter(OneLine())
         self.targets: list[Target] = []
         self.level_before = logging.NOTSET
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self.targets[-1]().log(record.levelno, "%s", redact(self.format(record)))
+            self.targets[-1]().log(record.levelno, "%s", plain_lines(redact(self.format(record))))
         except Exception:  # noqa: BLE001 - as every handler does: a log must not end the work
             self.handleError(record)
 

@@ -21,6 +21,7 @@ from PIL import Image
 from segpipe.analysis.export.base import OnFrames
 from segpipe.analysis.report.overlay import masks_of
 from segpipe.core.errors import DatasetError, one_line
+from segpipe.core.text import csv_text
 from segpipe.core.types import VOID, UInt8
 from segpipe.inference.models.spec import ClassInfo
 from segpipe.sources import source_of
@@ -110,5 +111,6 @@ def _write_classes(classes: Sequence[ClassInfo], path: Path) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("class_id", "class_name", "common_name", "red", "green", "blue"))
         for one in classes:
-            table.writerow((one.id, one.name, one.common_name, *one.colour))
+            names = (csv_text(one.name), csv_text(one.common_name))
+            table.writerow((one.id, *names, *one.colour))
         table.writerow((VOID, "void", "", 0, 0, 0))
