@@ -70,7 +70,7 @@ def diff(args: Namespace) -> int:
     connections = [d.read_only_duckdb() for d in both]
     exposure = Exposure(args.weight, args.min_frames, args.min_metres)
     with limited(*connections):
-        found = work.diff(*connections, args.by, exposure)
+        found = work.diff(connections[0], connections[1], args.by, exposure)
     frame, cells = found.frame, found.frame["cell"].nunique()
     significant = int(frame["significant"].fillna(False).sum())
     below = (
