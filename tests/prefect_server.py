@@ -18,6 +18,8 @@ import httpx
 from tests.clock import HANG_S
 from tests.conftest import ROOT
 
+AUTH = "segpipe:a-password-of-these-tests"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -27,8 +29,9 @@ class Server:
     env: dict[str, str]
     folder: Path
 
-    def post(self, path: str, **body: Any) -> Any:
-        response = httpx.post(f"{self.url}{path}", json=body, timeout=HANG_S)
+    def post(self, path: str, /, **body: Any) -> Any:
+        auth = tuple(AUTH.split(":"))
+        response = httpx.post(f"{self.url}{path}", json=body, auth=auth, timeout=HANG_S)
         response.raise_for_status()
         return response.json()
 
@@ -66,7 +69,7 @@ class Server:
 
 @contextmanager
 def prefect_server(folder: Path) -> Iterator[Server]:
-    """Start a server, wait until it answers, stop it at the end."""
+    """Start a server as docs/nightly.md does, wait until it answers, stop it at the end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -75,7 +78,7 @@ def prefect_server(folder: Path) -> Iterator[Server]:
         **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
         "PREFECT_HOME": str(folder / "home"),
         "PREFECT_API_URL": url,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_API_AUTH_STRING": AUTH,
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PREFECT_LOGGING_LEVEL": "INFO",
@@ -83,18 +86,8 @@ def prefect_server(folder: Path) -> Iterator[Server]:
         "PYTHONPATH": str(ROOT),
     }
     log = (folder / "server.log").open("w")
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "server",
-        "start",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
-    server = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    command = [sys.executable, "-m", "flows.server", "--port", str(port)]
+    server = subprocess.Popen(command, env=env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
         until = time.monotonic() + HANG_S
         while not _healthy(url):

@@ -176,13 +176,16 @@ def test_every_night(here: Path, port: int) -> None:
     once the server knows it."""
     env = environment(here, PREFECT_SERVER_API_PORT=str(port))
     *first, last = [line.replace("4200", str(port)) for line in lines(BLOCKS[3])]
-    assert last == ".venv/bin/prefect worker start --pool segpipe"
+    assert last == ".venv/bin/python -m flows.worker"
     assert first[0] == f"export PREFECT_API_URL=http://127.0.0.1:{port}/api"
     assert "Deployment 'segment-footage/nightly' successfully created" in run(
         "\n".join(["set -e", *first]), here, env
     )
     url = f"http://127.0.0.1:{port}/api"
-    (deployment,) = httpx.post(f"{url}/deployments/filter", json={}, timeout=30).json()
+    assert httpx.post(f"{url}/deployments/filter", json={}, timeout=30).status_code == 401
+    password = (here / "prefect-home" / "segpipe-password").read_text().strip()
+    auth = ("segpipe", password)
+    (deployment,) = httpx.post(f"{url}/deployments/filter", json={}, auth=auth, timeout=30).json()
     assert (deployment["name"], deployment["entrypoint"]) == (
         "nightly",
         "flows/segment.py:segment_footage",
@@ -192,13 +195,17 @@ def test_every_night(here: Path, port: int) -> None:
     worker = subprocess.Popen(
         shlex.split(last),
         cwd=here,
-        env={**env, "PREFECT_API_URL": url},
+        env={
+            **env,
+            "PREFECT_API_URL": url,
+            "PREFECT_API_AUTH_STRING": f"segpipe:{password}",
+        },
         stdout=log,
         stderr=subprocess.STDOUT,
     )
     try:
         while not httpx.post(
-            f"{url}/work_pools/segpipe/workers/filter", json={}, timeout=30
+            f"{url}/work_pools/segpipe/workers/filter", json={}, auth=auth, timeout=30
         ).json():
             assert worker.poll() is None, (here / "worker.log").read_text()
             time.sleep(0.3)

@@ -253,15 +253,7 @@ def test_the_nightly_deployment_fires_finishes_and_then_finds_nothing_new(
         json.dumps({"job": job}),
     )
     log = (tmp_path / "worker.log").open("w")
-    command = [
-        sys.executable,
-        "-m",
-        "prefect",
-        "worker",
-        "start",
-        "--pool",
-        shipped["work_pool"]["name"],
-    ]
+    command = [sys.executable, "-m", "flows.worker", "--pool", shipped["work_pool"]["name"]]
     worker = subprocess.Popen(
         command, env=server.env, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
     )
