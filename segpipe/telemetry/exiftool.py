@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import subprocess
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ _TAGS = (
     "SampleDuration",
 )
 _OPTIONS = ("-ee", "-n", "-j", "-q", "-q", "-a", "-G3:4", "-api", "LargeFileSupport=1")
+_NO_CONFIG = ("-config", "")
+"""A configuration of exiftool is a Perl program, and it is run. This has to come first."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Fix = dict[str, float]
 
@@ -81,7 +84,8 @@ def _run(path: Path) -> dict[str, Any]:
     program = shutil.which("exiftool")
     if program is None:
         return {}
-    command = [program, *_OPTIONS, *(f"-{tag}" for tag in _TAGS), str(path.absolute())]
+    tags = (f"-{tag}" for tag in _TAGS)
+    command = [program, *_NO_CONFIG, *_OPTIONS, *tags, "--", str(path.absolute())]
     try:
         found = json.loads(_output(command) or b"[]")
     except (OSError, ValueError):
@@ -90,13 +94,20 @@ def _run(path: Path) -> dict[str, Any]:
 
 
 def _output(command: list[str]) -> bytes:
-    """What a program writes. It is no sign of hanging that it takes its time, up to TIMEOUT_S;
-    then, or when the run is asked to end, it is ended. It is of this process's group, and goes with
-    it."""
+    """What a program writes, started in an empty folder. It is no sign of hanging that it takes its
+    time, up to TIMEOUT_S; then, or when the run is asked to end, it is ended. It is of this
+    process's group, and goes with it."""
     until = time.monotonic() + TIMEOUT_S
-    with subprocess.Popen(  # noqa: S603 - a program and flags of ours, and no shell
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="segpipe-exiftool-") as empty,
+        subprocess.Popen(  # noqa: S603 - a program and flags of ours, and no shell
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=empty,
+        ) as process,
+    ):
         try:
             while time.monotonic() < until:
                 heartbeat()
