@@ -94,7 +94,7 @@ def first_frames(job: Job, frames: int) -> Shard:
     # As one shard, that they may be any number
     store = job.store.model_copy(update={"frames_per_shard": sys.maxsize})
     whole = job.model_copy(update={"store": store})
-    shards = plan(whole, with_parts(job, discover(job.inputs), None))
+    shards = plan(whole, with_parts(job, discover(job.inputs, follow_links=job.follow_links), None))
     readable = [s for s in shards if not s.unreadable]
     if not readable:
         raise SourceError(f"{shards[0].source.uri}: {shards[0].unreadable}")

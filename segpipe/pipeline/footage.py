@@ -29,7 +29,7 @@ class FoundFootage:
 def find_footage(job: Job, addresses: Addresses) -> FoundFootage:
     """The footage of a job; files that are still being written are left for the next run. Raises as
     `discover`."""
-    footage = discover(job.inputs, addresses, job.identity.full)
+    footage = discover(job.inputs, addresses, job.identity.full, job.follow_links)
     notes = [*_on_copies(footage), *_on_names(footage), *_on_times(footage)]
     to_do = [f for f in footage.files if f.how in _TO_DO and f.size_bytes > 0]
     left = unsettled(to_do, job.identity.settle_s)

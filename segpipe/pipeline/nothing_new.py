@@ -138,12 +138,12 @@ def _counts(source: FoundSource, records: list[ShardRecord]) -> AllDone:
 
 
 def _key(job: Job, source: FoundSource) -> str:
-    return facts_key(job, source, track_files(source.path, job.track))
+    tracks = track_files(source.path, job.track, job.follow_links)
+    return facts_key(job, source, tracks)
 
 
 def _job_digest(job: Job) -> str:
     """Of all settings; where the inputs lie and how fast they are read doesn't matter."""
-    content = job.model_dump_json(
-        exclude={"inputs", "output", "worker", "identity", "replace", "retry_failed", "stream"}
-    )
+    where_and_how = {"inputs", "follow_links", "output", "worker", "identity", "stream"}
+    content = job.model_dump_json(exclude=where_and_how | {"replace", "retry_failed"})
     return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from segpipe.core.errors import SourceError
@@ -39,29 +39,30 @@ class Footage:
 
 
 def discover(
-    inputs: tuple[str, ...] | list[str], known: KnownFiles = NOTHING_KNOWN, full: bool = False
+    inputs: tuple[str, ...] | list[str],
+    known: KnownFiles = NOTHING_KNOWN,
+    full: bool = False,
+    follow_links: bool = False,
 ) -> Footage:
     """Find the footage behind files, folders (recursively) and globs; the case of an extension
-    doesn't matter. What is `known` isn't read; `full` as in `identify`.
+    doesn't matter. What is `known` isn't read; `full` as in `identify`. What links in a folder lead
+    to outside of it is read only with `follow_links`; an input may itself be a link.
 
     Hidden files and folders are passed over without a word. What else isn't read is in `not_read`:
-    other files, low-resolution copies, linked folders, and folders below with a file
-    `.segpipeignore`. Raises SourceError for a path that doesn't exist, a file that is neither image
-    nor video, a pipe, a glob without a match, and a folder in which there is nothing to do; but not
-    for a place where footage was once: cards are wiped.
+    other files, low-resolution copies, linked folders, links that lead outside, folders that lie
+    too deep, and folders below with a file `.segpipeignore`. Raises SourceError for a path that
+    doesn't exist, a file that is neither image nor video, a pipe, a glob without a match, and a
+    folder in which there is nothing to do; but not for a place where footage was once: cards are
+    wiped.
     """
-    found = Found()
+    found = Found(follow_links)
     for text in inputs:
         for path, named in expand(text, found, known):
             if os.path.isdir(path):
                 files = list(walk(path, found))
                 taken = [found.add(file) for file in files]
                 if not any(taken) and not known.below(str(resolved(path))):
-                    others = NotRead(frozenset(str(f) for f in files)).describe()
-                    said = f"({len(files)} other files{f'; {others}' if others else ''})"
-                    raise SourceError(
-                        f"{path}: no images or videos in this folder {said}; {known_extensions()}"
-                    )
+                    raise SourceError(_nothing_in(path, files, found))
             elif special := special_kind(path):
                 raise SourceError(
                     f"{path}: {special} and no file; name a file, a folder or a pattern"
@@ -71,6 +72,14 @@ def discover(
                     f"{path}: neither an image nor a video by its extension; {known_extensions()}"
                 )
     return _footage(found, known, full)
+
+
+def _nothing_in(folder: Path, files: list[Path], found: Found) -> str:
+    """What is said of a folder without footage."""
+    own = frozenset(str(f) for f in files)
+    others = replace(found.not_read(), files=own, ignored=frozenset()).describe()
+    said = f"({len(files)} other files{f'; {others}' if others else ''})"
+    return f"{folder}: no images or videos in this folder {said}; {known_extensions()}"
 
 
 def _footage(found: Found, known: KnownFiles, full: bool) -> Footage:

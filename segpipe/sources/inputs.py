@@ -31,9 +31,10 @@ def expand(text: str, found: Found, known: KnownFiles) -> list[tuple[Path, bool]
         footage, others = _matches(path, found)
         if footage or gone:
             return [(m, False) for m in footage]
-        raise SourceError(
-            f"{text}: the pattern matches no image, video or folder ({others} other files)"
-        )
+        said = f"{others} other files"
+        if found.outside:
+            said += f"; {found.not_read().describe()}"
+        raise SourceError(f"{text}: the pattern matches no image, video or folder ({said})")
     if "://" in text:
         raise SourceError(
             f"{redact(text)}: only local files and folders can be read; copy the footage here first"
@@ -44,8 +45,16 @@ def expand(text: str, found: Found, known: KnownFiles) -> list[tuple[Path, bool]
 
 
 def _matches(path: Path, found: Found) -> tuple[list[Path], int]:
-    """Footage and folders that a pattern matches, and how much else it does."""
-    matches = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]
+    """Footage and folders that a pattern matches, and how much else it does. What lies behind links
+    outside of the folder that the pattern names isn't among them. Raises SourceError."""
+    try:
+        matches = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]
+    except RecursionError:
+        raise SourceError(
+            f"{path}: the folders lie too deep in each other for a pattern; name a folder instead"
+        ) from None
+    inside = Path(_fixed_part(path))
+    matches = [m for m in matches if found.may_follow(m, inside)]
     footage = [
         m
         for m in matches

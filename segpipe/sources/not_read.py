@@ -54,19 +54,22 @@ _NAMES_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """Absolute paths of what was found and not taken: files, folders behind links, and folders with
-    `.segpipeignore`."""
+    """Absolute paths of what was found and not taken: files, folders behind links, folders with
+    `.segpipeignore`, links that lead out of the input's folder, and folders whose own folders lie
+    too deep."""
 
     files: frozenset[str] = frozenset()
     linked: frozenset[str] = frozenset()
     ignored: frozenset[str] = frozenset()
+    outside: frozenset[str] = frozenset()
+    deep: frozenset[str] = frozenset()
 
     def without(self, paths: Iterable[Path]) -> NotRead:
         """The same without what was read after all, such as tracks."""
         return replace(self, files=self.files - {str(p) for p in paths})
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.linked or self.ignored)
+        return any((self.files, self.linked, self.ignored, self.outside, self.deep))
 
     def describe(self) -> str:
         """One line: first what may be footage, most frequent first; then the folders; then files
@@ -76,10 +79,15 @@ class NotRead:
         parts = [_counted(n, kind) for kind, n in order if kind not in _SIDE_FILES]
         parts += _folders(self.linked, "linked folder", "linked folders")
         parts += _folders(self.ignored, "folder with .segpipeignore", "folders with .segpipeignore")
+        parts += _folders(
+            self.outside, "link out of the input folder", "links out of the input folder"
+        )
+        parts += _folders(self.deep, "folder nested too deep", "folders nested too deep")
         side = ", ".join(_counted(n, kind) for kind, n in order if kind in _SIDE_FILES)
         if side:
             parts.append(f"and beside the footage {side}" if parts else side)
-        return f"not read: {', '.join(parts)}" if parts else ""
+        hint = "; follow_links: true follows links" if self.outside else ""
+        return f"not read: {', '.join(parts)}{hint}" if parts else ""
 
 
 def is_copy(path: Path) -> bool:

@@ -21,6 +21,11 @@ def resolved(path: Path) -> Path:
         return path.absolute()
 
 
+def leads_into(path: Path, folder: Path) -> bool:
+    """Whether what a path stands for, all links followed, is a resolved folder or lies in it."""
+    return resolved(path).is_relative_to(folder)
+
+
 class Folders:
     """Folders, each resolved once."""
 

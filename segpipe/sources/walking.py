@@ -14,12 +14,14 @@ from pathlib import Path
 from segpipe.core.text import printable_text
 from segpipe.sources.base import FileSource
 from segpipe.sources.not_read import COPIES, NotRead, is_copy
-from segpipe.sources.places import resolved, resolved_folder
+from segpipe.sources.places import leads_into, resolved, resolved_folder
 from segpipe.sources.table import file_sources
 
 log = logging.getLogger(__name__)
 IGNORE = ".segpipeignore"
 """A folder that holds a file of this name is no footage."""
+MOST_DEEP = 256
+"""Folders may lie so deep in each other. No camera goes near it, and a path has 4096 bytes."""
 _SPECIAL = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -30,12 +32,16 @@ _SPECIAL = {
 
 @dataclass
 class Found:
-    """What was found so far: files by the kind of source that they are of, and the rest."""
+    """What was found so far: files by the kind of source that they are of, and the rest.
+    `follow_links`: also what links lead to outside of the folder that was named."""
 
+    follow_links: bool = False
     taken: dict[str, set[Path]] = field(default_factory=lambda: defaultdict(set))
     files: set[str] = field(default_factory=set)
     linked: set[str] = field(default_factory=set)
     ignored: set[str] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)
+    deep: set[str] = field(default_factory=set)
 
     def add(self, path: Path, named: bool = False) -> bool:
         """Take a file, or count it as not read. A camera's low-resolution copy is taken only where
@@ -52,30 +58,77 @@ class Found:
         """Count a file that isn't read, once, however often it is found."""
         self.files.add(str(resolved_folder(path)))
 
+    def may_follow(self, path: Path, inside: Path) -> bool:
+        """Whether a path may be read: it leads to something in the folder `inside`, which is
+        resolved, or links are followed anywhere. One that may not is counted."""
+        if self.follow_links or leads_into(path, inside):
+            return True
+        self.outside.add(str(resolved_folder(path)))
+        return False
+
     def not_read(self) -> NotRead:
         """What was not taken."""
-        return NotRead(frozenset(self.files), frozenset(self.linked), frozenset(self.ignored))
+        return NotRead(
+            frozenset(self.files),
+            frozenset(self.linked),
+            frozenset(self.ignored),
+            frozenset(self.outside),
+            frozenset(self.deep),
+        )
 
 
 def walk(folder: Path, found: Found) -> Iterator[Path]:
-    """Every visible file below a folder, in order. Linked folders are not entered, for they may
-    lead in circles, but noted."""
-
-    def tell(error: OSError) -> None:
-        log.warning(
-            "%s: this folder can't be read (%s) and is passed over", error.filename, error.strerror
-        )
-
-    for place, folders, files in os.walk(folder, onerror=tell):
-        if IGNORE in files and Path(place) != folder:  # who names it wants it
-            folders.clear()
-            found.ignored.add(str(resolved(Path(place))))
+    """Every visible file below a folder, in order, but those that links lead to outside of it.
+    Linked folders are entered only where links are followed, each folder once, for they may lead in
+    circles; else they are noted. So are folders that lie too deep."""
+    inside = resolved(folder)
+    entered: set[Path] = set()
+    left = [(folder, 0)]
+    while left:
+        place, depth = left.pop()
+        if found.follow_links:
+            real = resolved(place)
+            if real in entered:
+                continue
+            entered.add(real)
+        folders, files = _listed(place)
+        if place != folder and any(f.name == IGNORE for f in files):  # who names it wants it
+            found.ignored.add(str(resolved(place)))
             continue
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        links = (Path(place) / f for f in folders)
-        found.linked.update(str(resolved_folder(p)) for p in links if p.is_symlink())
-        paths = (Path(place) / f for f in sorted(files) if not f.startswith("."))
-        yield from (p for p in paths if not by_name(p) or is_readable_kind(p))
+        if depth >= MOST_DEEP and folders:
+            found.deep.add(str(place))
+            folders = []
+        enter = [f for f in folders if found.follow_links or not f.is_symlink()]
+        found.linked.update(str(resolved_folder(Path(f))) for f in folders if f not in enter)
+        left += [(Path(f), depth + 1) for f in reversed(enter)]
+        for file in (f for f in files if not f.name.startswith(".")):
+            path = Path(file)
+            if by_name(path) and not is_readable_kind(path):
+                continue
+            if not file.is_symlink() or found.may_follow(path, inside):
+                yield path
+
+
+def _listed(folder: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]:
+    """The visible folders and all files in a folder, sorted; none where it can't be read, which is
+    told."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        name = printable_text(str(folder))
+        log.warning("%s: this folder can't be read (%s) and is passed over", name, error.strerror)
+        return [], []
+    folders = [entry for entry in found if _is_folder(entry)]
+    files = [entry for entry in found if not _is_folder(entry)]
+    return [f for f in folders if not f.name.startswith(".")], files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def not_read_in(folder: Path) -> NotRead:

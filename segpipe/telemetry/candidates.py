@@ -13,14 +13,17 @@ from segpipe.telemetry.read import read_track, sidecars
 from segpipe.telemetry.track import Track
 
 
-def track_files(path: Path, settings: TrackSettings) -> dict[TrackName, list[Path]]:
+def track_files(
+    path: Path, settings: TrackSettings, follow_links: bool = False
+) -> dict[TrackName, list[Path]]:
     """The track files that a source may use, by their kind: those that the settings name, and those
-    beside it."""
+    beside it, links out of its folder only with `follow_links`."""
     found: dict[TrackName, list[Path]] = {}
     if "files" in settings.order:
         found["files"] = [_named(f) for f in settings.files]
     if "sidecar" in settings.order:
-        found["sidecar"] = [f for f in sidecars(path) if f not in found.get("files", [])]
+        beside = sidecars(path, follow_links)
+        found["sidecar"] = [f for f in beside if f not in found.get("files", [])]
     return found
 
 

@@ -49,17 +49,20 @@ def read_track(path: Path, settings: TrackSettings, timezone: str | None = None)
     return track
 
 
-def sidecars(path: Path) -> list[Path]:
+def sidecars(path: Path, follow_links: bool = False) -> list[Path]:
     """The track files that belong to a video or to a folder of images, sorted; none where the
     folder can't be read.
 
     Beside a video: files with its stem or its whole name (`clip.gpx`, `clip.mp4.gpx`) in any case;
     a .csv, .log or .txt only if it holds a track. For a folder of images: every .gpx, .nmea or .nme
-    in it.
+    in it. A link that leads out of the folder is none of them, except with `follow_links`.
     """
     folder = path if path.is_dir() else path.parent
     try:
         files = _track_names(folder, folder.stat().st_mtime_ns)
+        if not follow_links:
+            inside = folder.resolve()
+            files = tuple(f for f in files if not f.is_symlink() or _leads_into(f, inside))
     except OSError:
         return []
     if path.is_dir():
@@ -70,6 +73,13 @@ def sidecars(path: Path) -> list[Path]:
         for f in files
         if f != path and f.stem.casefold() in names and f.is_file() and _is_track(f)
     ]
+
+
+def _leads_into(link: Path, folder: Path) -> bool:
+    try:
+        return link.resolve().is_relative_to(folder)
+    except RuntimeError:  # it leads in a circle
+        return False
 
 
 @lru_cache(maxsize=64)

@@ -110,11 +110,11 @@ def test_a_link_to_what_is_known_has_no_row_of_its_own(tmp_path: Path) -> None:
     photo(card / "a.jpg", 1)
     for name in ("b.mp4", "b.jpg"):
         (card / name).symlink_to(tmp_path / "drive" / name)  # a drive that isn't mounted
-    assert run(card, out=out).failed == 2
+    assert run(card, out=out, follow_links=True).failed == 2
     (tmp_path / "drive").mkdir()
     for name in ("a.mp4", "a.jpg"):
         shutil.copy(card / name, tmp_path / "drive" / name.replace("a", "b"))
-    assert run(card, out=out).frames == 0
+    assert run(card, out=out, follow_links=True).frames == 0
     assert sorted(rows(out).values()) == [1, FRAMES]
 
 
@@ -235,7 +235,7 @@ def test_an_image_that_failed_is_tried_again_where_it_lies_now(
             raise MemoryError("allocate memory")
 
         patch.setattr(FakeSegmenter, "logits", short)
-        assert run(card, out=out).failed == 2
+        assert run(card, out=out, follow_links=True).failed == 2
     (tmp_path / "other").mkdir()
     os.rename(card / "bad.png", tmp_path / "other" / "moved.png")
     report = run(tmp_path / "other", out=out)

@@ -27,7 +27,7 @@ from segpipe.pipeline.run import run_job
 from segpipe.store import Store
 from tests.clock import HANG_S, wait_until
 from tests.footage import make_video, picture
-from tests.pipeline.test_run import FAKE, snapshot
+from tests.pipeline.test_run import FAKE, FOLLOW, snapshot
 
 Call = Callable[..., tuple[int, str, str]]
 
@@ -284,7 +284,7 @@ def test_transient_failures_are_tried_again_five_times_and_permanent_ones_are_no
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     (folder / "gone.mp4").symlink_to(tmp_path / "drive" / "gone.mp4")
     for attempt in range(1, MOST_ATTEMPTS + 2):
-        _, text, _ = segpipe("run", folder, "-o", out, *FAKE)
+        _, text, _ = segpipe("run", folder, "-o", out, *FAKE, *FOLLOW)
         # The two that are away.
         done = {1: "4 frames", MOST_ATTEMPTS + 1: "nothing new"}.get(attempt, "2 frames")
         assert done in text, (attempt, text)
@@ -298,7 +298,7 @@ def test_transient_failures_are_tried_again_five_times_and_permanent_ones_are_no
     (tmp_path / "drive").mkdir()
     Image.fromarray(picture(2)).save(tmp_path / "drive" / "away.png")
     make_video(tmp_path / "drive" / "gone.mp4", frames=5)
-    assert "6 frames" in segpipe("run", folder, "-o", out, *FAKE)[1]
+    assert "6 frames" in segpipe("run", folder, "-o", out, *FAKE, *FOLLOW)[1]
     rows = snapshot(out)["frames"]
     assert sorted(Path(r["uri"]).name for r in rows if r["status"] == "error") == ["broken.png"]
     assert len(rows) == 8

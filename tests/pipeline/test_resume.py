@@ -42,7 +42,7 @@ from segpipe.verify import verify
 from tests.driving import eastwards, with_vehicle, write_gpx
 from tests.footage import make_video
 from tests.inference.test_ego_and_quality import write_video
-from tests.pipeline.test_run import FAKE, snapshot
+from tests.pipeline.test_run import FAKE, FOLLOW, snapshot
 
 TEN = datetime(2026, 5, 1, 10, tzinfo=UTC)
 Call = Callable[..., tuple[int, str, str]]
@@ -79,12 +79,12 @@ def test_an_image_that_comes_later_has_tries_of_its_own(tmp_path: Path, segpipe:
     folder.mkdir()
     (folder / "a.png").symlink_to(tmp_path / "drive" / "a.png")  # a drive that isn't mounted
     for _ in range(MOST_ATTEMPTS - 1):
-        segpipe("run", folder, "-o", out, *FAKE)
+        segpipe("run", folder, "-o", out, *FAKE, *FOLLOW)
     (folder / "b.png").symlink_to(tmp_path / "drive" / "b.png")
     for tries in range(MOST_ATTEMPTS):
-        code, text, _ = segpipe("run", folder, "-o", out, *FAKE)
+        code, text, _ = segpipe("run", folder, "-o", out, *FAKE, *FOLLOW)
         assert (code, text.startswith("2 frames " if tries == 0 else "1 frame ")) == (1, True), text
-    assert "nothing new" in segpipe("run", folder, "-o", out, *FAKE)[1]
+    assert "nothing new" in segpipe("run", folder, "-o", out, *FAKE, *FOLLOW)[1]
     assert {
         f.name: r.attempt for r in open_dataset(out).records() for f in r.files
     } == dict.fromkeys((identify(folder / name).key for name in ("a.png", "b.png")), 4)

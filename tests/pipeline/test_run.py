@@ -27,6 +27,8 @@ from tests.footage import make_video, picture
 
 Call = Callable[..., tuple[int, str, str]]
 FAKE = ("--set", "model.source=fake:", "-q")
+FOLLOW = ("--set", "follow_links=true")
+"""For links that stand for a drive that isn't mounted."""
 
 
 @pytest.fixture

@@ -58,6 +58,10 @@ class Job(Strict):
     output: str = Field(
         min_length=1, description="the dataset's folder, or a URL such as s3://bucket/dataset"
     )
+    follow_links: bool = Field(
+        False,
+        description="read what links in an input folder lead to outside of it, linked folders too",
+    )
     identity: IdentitySettings = IdentitySettings()
     sampling: Sampling = Sampling()
     model: ModelSettings = ModelSettings()

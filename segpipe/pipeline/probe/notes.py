@@ -13,7 +13,7 @@ def notes_on_footage(job: Job, footage: Footage) -> list[str]:
     tracks = (
         path
         for place in dict.fromkeys(found.path for found in footage.sources)
-        for files in track_files(place, job.track).values()
+        for files in track_files(place, job.track, job.follow_links).values()
         for path in files
     )
     said = footage.not_read.without(tracks).describe()
