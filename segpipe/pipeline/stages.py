@@ -42,18 +42,23 @@ def prepare(
     meter: PictureMeter | None = None,
 ) -> Iterator[ModelInput | FrameFailure]:
     """Bring frames to the network's size and measure the pictures; the full-size pixels end
-    here."""
+    here, so that no picture is in memory while the next one is decoded."""
     for item in items:
-        if isinstance(item, FrameFailure):
-            yield item
-            continue
-        try:
-            pixels, view = preprocessing.apply(item.rgb)
-            yield ModelInput(item.ref, pixels, view, meter.measure(item.rgb) if meter else {})
-        except (ModelError, cv2.error, RuntimeError, ValueError) as error:
-            yield FrameFailure(
-                item.ref, f"can't be brought to the model's size ({one_line(error)})"
-            )
+        ready = _prepared(item, preprocessing, meter) if isinstance(item, Frame) else item
+        del item
+        yield ready
+        del ready
+
+
+def _prepared(
+    frame: Frame, preprocessing: Preprocessing, meter: PictureMeter | None
+) -> ModelInput | FrameFailure:
+    try:
+        pixels, view = preprocessing.apply(frame.rgb)
+        return ModelInput(frame.ref, pixels, view, meter.measure(frame.rgb) if meter else {})
+    except (ModelError, cv2.error, RuntimeError, ValueError) as error:
+        said = f"can't be brought to the model's size ({one_line(error)})"
+        return FrameFailure(frame.ref, said)
 
 
 def in_batches(

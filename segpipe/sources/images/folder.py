@@ -10,7 +10,7 @@ from typing import IO
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from segpipe.core.errors import SourceError, is_transient
 from segpipe.core.types import (
@@ -27,12 +27,12 @@ from segpipe.runtime.pictures import open_image
 from segpipe.sources.decoding import PLAIN, Decoding
 from segpipe.sources.identity import identify
 from segpipe.sources.ids import image_frame_id, source_info
+from segpipe.sources.images.upright import upright_rgb
 from segpipe.sources.shards import shards_of_files
 from segpipe.telemetry.locate import NOWHERE, Locator
 
 # What is wrong with a file stands in its row, not on the terminal.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-_ORIENTATION = 0x0112
 Image.MAX_IMAGE_PIXELS = None  # `Decoding` has the limit
 
 
@@ -128,19 +128,7 @@ def _read_with_pillow(path: Path, decoding: Decoding) -> UInt8:
         image.load()
         # The coded picture of a HEIC may be larger than its header says.
         decoding.check(*image.size)
-        return _upright_rgb(image)
-
-
-def _upright_rgb(image: Image.Image) -> UInt8:
-    # Which copies in any case.
-    turned = image if image.getexif().get(_ORIENTATION, 1) == 1 else ImageOps.exif_transpose(image)
-    if turned.mode.startswith("I;16") or turned.mode == "I":
-        # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = (np.asarray(turned) >> 8).clip(0, 255).astype(np.uint8)
-        return np.ascontiguousarray(np.repeat(grey[..., None], 3, axis=2))
-    if turned.mode == "F":
-        raise SourceError("holds floating-point samples, which have no defined range as a picture")
-    return np.array(turned if turned.mode == "RGB" else turned.convert("RGB"))
+        return upright_rgb(image)
 
 
 def _read_with_opencv(path: Path, decoding: Decoding) -> UInt8:
