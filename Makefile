@@ -87,7 +87,7 @@ check: .venv/check
 TESTS ?= tests
 coverage: .venv/test
 	rm -f .coverage .coverage.*
-	PYTHONPATH=$(CURDIR)/tests/reader_coverage $(BIN)/python -m pytest $(TESTS) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
+	PYTHONPATH=$(CURDIR)/tests/reader_coverage SEGPIPE_READER_SANDBOX=off $(BIN)/python -m pytest $(TESTS) -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/python -m scripts.least_covered
 
 # CLIPS is a folder of real clips. The figures in the README are of solidWhiteRight.mp4 (MIT licence):

@@ -42,8 +42,9 @@ class CommittedShards:
                     rows += changed.frames
         return rows
 
-    def known_shards(self, found: FoundSource) -> list[Shard] | None:
-        """All shards of a film that is whole in the dataset without failures: it needn't be read
+    def known_shards(self, found: FoundSource, gave_up: bool = False) -> list[Shard] | None:
+        """All shards of a film that is whole in the dataset without failures, or without such as
+        may work at another time if reading it hit the time-out (`gave_up`): it needn't be read
         again. Where the track decides which frames are wanted, it is planned anew, and so are files
         that are frames."""
         if source_of(found.info.kind).files_are_frames:
@@ -54,7 +55,7 @@ class CommittedShards:
         whole = (
             records
             and all(r.siblings == len(records) for r in records)
-            and not any(r.failed for r in records)
+            and not any(r.transient if gave_up else r.failed for r in records)
         )
         whole = whole and len({r.expected for r in records}) == 1
         if not whole:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from segpipe.core.config.job import Job, ModelSettings, WorkerSettings
 from segpipe.core.errors import ConfigError
 from segpipe.core.text import counted
+from segpipe.core.types import Shard
 from segpipe.pipeline.committed import CommittedShards
 from segpipe.pipeline.footage import FoundFootage, find_footage, note_addresses
 from segpipe.pipeline.live.plan import notes_on, notes_on_plans, plan_streams, streams_of
@@ -19,6 +20,7 @@ from segpipe.pipeline.output import held, output_folder, store_for
 from segpipe.pipeline.probe import check, known_metadata, probe
 from segpipe.pipeline.probe.notes import notes_on_footage
 from segpipe.pipeline.probe.streams import with_parts
+from segpipe.pipeline.probe.survey import gave_up
 from segpipe.pipeline.probe.told import new_notes
 from segpipe.pipeline.read import plan_in_child
 from segpipe.pipeline.reports import Prepared
@@ -26,7 +28,7 @@ from segpipe.pipeline.resume import reconcile
 from segpipe.pipeline.take_out import take_out_replaced, take_out_unseen
 from segpipe.runtime import isolation
 from segpipe.runtime.files.paths import AnyPath, reach
-from segpipe.sources import plan, shards_of
+from segpipe.sources import FoundSource, plan, shards_of
 from segpipe.store import Store, index
 from segpipe.store.accepted import remember_accepted, settings_digest
 from segpipe.store.address_file import address_state, load_addresses, write_addresses
@@ -138,10 +140,15 @@ def _prepared(
     def locate(source_id: str) -> Locator:
         return Locator(facts.get(source_id))
 
+    def known_shards(source: FoundSource) -> list[Shard] | None:
+        metadata = facts.get(source.info.source_id)
+        final = metadata is not None and gave_up(metadata) and not job.retry_failed
+        return known.known_shards(source, final)
+
     refreshed = known.refresh_positions(store, locate)
     in_child = job.read.isolate and isolation.POSSIBLE
     plan_one = plan_in_child(job.read) if in_child else shards_of
-    planned = plan(job, footage, known.known_shards, locate, plan_one)
+    planned = plan(job, footage, known_shards, locate, plan_one)
     notes = [*found.notes, *notes_on_footage(job, footage), *new_notes(before, facts)]
     if refreshed:
         rows = counted(refreshed, "row")

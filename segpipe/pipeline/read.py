@@ -21,6 +21,7 @@ from segpipe.core.config.job import ReadSettings, Sampling
 from segpipe.core.types import Frame, FrameFailure, FrameRef, ModelInput, Shard
 from segpipe.inference.measures.measuring import PictureMeter
 from segpipe.inference.models.preprocess import Preprocessing
+from segpipe.pipeline.arrivals import check_input, check_ref, check_shards
 from segpipe.pipeline.stages import prepare
 from segpipe.runtime import isolation
 from segpipe.sources import (
@@ -84,6 +85,7 @@ class ShardReader:
     def __init__(self, request: ReadRequest, settings: ReadSettings) -> None:
         self.request, self.settings = request, settings
         self.seconds = 0.0
+        self._max_pixels = request.decoding.max_pixels
         self.done, self.led = 0, request.shard.before < 0
         """Frames of the shard that came, and whether the one before it has come or isn't needed."""
         self._independent = source_of(request.shard.source.kind).files_are_frames
@@ -104,6 +106,7 @@ class ShardReader:
             came = False
             try:
                 for item in self._stream():
+                    check_input(item, self.request.shard.source.source_id, self._max_pixels)
                     came, self._given_up = True, 0
                     self._passed(item)
                     yield item
@@ -158,12 +161,14 @@ class ShardReader:
             timeout_s=self.settings.timeout_s,
             cancelled=self._cancelled.is_set,
         )
-        left = refs[self.done :]
+        for ref, _ in refs:
+            check_ref(ref, self.request.shard.source.source_id)
+        left = refs[self.done : self.request.shard.frame_count]
         if self._hangs < 2:
             together = [pair for pair in left if pair[1] == left[0][1]]
             left = together if lost.hung else together[: self._given_up]
         self.done = self.done + len(left) if left else len(refs)
-        return [FrameFailure(ref, str(lost), transient=True) for ref, _ in left]
+        return [FrameFailure(ref, str(lost), lost.transient) for ref, _ in left]
 
 
 class ShardReaderHere:
@@ -203,8 +208,11 @@ def plan_in_child(settings: ReadSettings) -> ShardsOf:
             planned = isolation.call_unless_stopped(
                 shards_of, found, sampling, size, locator, decoding, timeout_s=settings.timeout_s
             )
+            check_shards(planned, found)
         except isolation.ChildLost as lost:
-            return [unreadable_shard(found.info, found.files[0], str(lost), transient=True)]
+            return [
+                unreadable_shard(found.info, found.files[0], str(lost), transient=lost.transient)
+            ]
         return list(planned)
 
     return shards

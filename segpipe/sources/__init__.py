@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from segpipe.core.config.job import Job, Sampling
@@ -17,17 +18,20 @@ from segpipe.sources.shards import unreadable_shard
 from segpipe.sources.table import SOURCES, file_source_of, source_of
 from segpipe.sources.video.file import VideoFile
 from segpipe.telemetry.locate import NOWHERE, Locator
+from segpipe.telemetry.track import Float64
 
 __all__ = [
     "SOURCES",
     "Footage",
     "FoundSource",
     "ImageFolder",
+    "PlannedFilm",
     "VideoFile",
     "discover",
     "open_shard",
     "open_source",
     "plan",
+    "planned_film",
     "refs_of",
     "shards_of",
     "source_of",
@@ -67,6 +71,27 @@ def shards_of(
         return [unreadable_shard(found.info, found.files[0], str(error), transient=transient)]
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedFilm:
+    """The shards of a film, and the presentation times of all its frames, float64 [N] in
+    seconds."""
+
+    shards: list[Shard]
+    times_s: Float64 | None
+
+
+def planned_film(
+    found: FoundSource,
+    sampling: Sampling,
+    frames_per_shard: int,
+    decoding: Decoding = PLAIN,
+    locator: Locator = NOWHERE,
+) -> PlannedFilm:
+    """What a film would be planned as now. Raises SourceError where that can't be done."""
+    film = open_source(found, sampling, decoding, locator)
+    return PlannedFilm(film.shards(frames_per_shard), film.times_s)
+
+
 def plan(
     job: Job,
     footage: Footage | None = None,
@@ -76,7 +101,7 @@ def plan(
 ) -> list[Shard]:
     """Every shard of the job's inputs, in the order of `SOURCES`. A source that can't be opened is
     a shard of one failed row."""
-    footage = footage or discover(job.inputs)
+    footage = footage or discover(job.inputs, follow_links=job.follow_links)
     shards: list[Shard] = []
     decoding = Decoding(max_pixels=job.read.max_pixels)
     for found in footage.sources:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePath
 
 from segpipe.core.text import counted, printable_text
@@ -18,6 +19,11 @@ def shards_of_files(
         Shard(f"{info.source_id}-{files_digest(part)}", info, len(part), files=part)
         for part in parts
     ]
+
+
+def is_shard_name(name: str, info: SourceInfo) -> bool:
+    """Whether a name is one of a source's shards: its files are called so."""
+    return re.fullmatch(rf"{re.escape(info.source_id)}-[A-Za-z0-9_-]+", name) is not None
 
 
 def unreadable_shard(

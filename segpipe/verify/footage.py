@@ -15,8 +15,7 @@ from segpipe.core.text import counted, printable_text
 from segpipe.core.types import Shard
 from segpipe.runtime import isolation
 from segpipe.runtime.files.paths import AnyPath
-from segpipe.sources import FoundSource, open_source, source_of
-from segpipe.sources.base import OpenedSource
+from segpipe.sources import FoundSource, PlannedFilm, planned_film, source_of
 from segpipe.sources.decoding import PLAIN
 from segpipe.sources.identity import what_changed
 from segpipe.sources.places import path_at
@@ -108,17 +107,18 @@ def _compare_film(
     arguments = (
         FoundSource(info, path, records[0].files),
         dataset.manifest.sampling,
+        dataset.manifest.frames_per_shard,
         PLAIN,
         locator,
     )
     try:
         # In a child process: a damaged index may crash what reads it.
-        film: OpenedSource = (
-            isolation.call(open_source, *arguments)
+        film: PlannedFilm = (
+            isolation.call(planned_film, *arguments)
             if isolation.POSSIBLE
-            else open_source(*arguments)
+            else planned_film(*arguments)
         )
-        planned = [s for s in film.shards(dataset.manifest.frames_per_shard) if s.stop]
+        planned = [s for s in film.shards if s.stop]
     except (SourceError, isolation.ChildLost) as error:
         ranges = [r for r in records if r.stop]
         said = f"{path} can't be read now ({error})"

@@ -61,6 +61,15 @@ if "segpipe.runtime.isolation.serve" in " ".join(sys.orig_argv):
         import gpxpy
 
         gpxpy.parse = slowed(gpxpy.parse, "SABOTAGE_GPX_S")
+    if "SABOTAGE_SPIN" in os.environ:  # reading the index of any video never ends
+
+        def spin(*_):  # type: ignore[no-untyped-def]
+            with open(os.environ["SABOTAGE_SPIN"], "a") as file:
+                file.write("again\n")
+            while True:
+                pass
+
+        scan.FieldPairs.is_second = spin
     exif.read_exif = slowed(exif.read_exif, "SABOTAGE_EXIF_S")
     scan.FieldPairs.is_second = slowed(scan.FieldPairs.is_second, "SABOTAGE_PACKET_S")
     images.read_image, video.upright_rgb, live.upright_rgb = (

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from segpipe.core.errors import ReaderFailed, SegpipeError, SourceError
 from segpipe.inference.measures.measuring import PictureMeter
 from segpipe.inference.models.preprocess import Preprocessing
+from segpipe.pipeline.arrivals import check_input
 from segpipe.pipeline.live.frame_queue import End, FrameQueue, Input
 from segpipe.pipeline.stages import prepare
 from segpipe.runtime import isolation
@@ -105,6 +106,7 @@ class StreamReader:
                 cancelled=self.inbox.closed,
                 on_busy=self._busy,
                 ready=get_ready,
+                network=True,
             )
         else:
             items = live_inputs(self.request)
@@ -114,6 +116,9 @@ class StreamReader:
             if isinstance(item, Mark):
                 self._mark, self.inbox.finite = item, item.finite
                 continue
+            if not isinstance(item, Gap):
+                live = self.request.live
+                check_input(item, live.stream.info.source_id, live.decoding.max_pixels)
             self._passed(item)
             self.inbox.put(item)
 

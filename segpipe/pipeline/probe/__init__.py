@@ -3,32 +3,29 @@ in the table `sources`."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from dataclasses import replace
 
 from segpipe.core.config.job import Job
-from segpipe.core.errors import ConfigError, ReaderFailed, SegpipeError, Stopped, one_line
+from segpipe.core.errors import ConfigError
 from segpipe.core.text import counted
 from segpipe.core.types import SourceInfo
 from segpipe.inference.measures.regions import Regions
-from segpipe.pipeline.facts_key import facts_key
 from segpipe.pipeline.probe.streams import with_unread_streams
+from segpipe.pipeline.probe.survey import facts_of
 from segpipe.pipeline.probe.unchanged_clocks import with_late_hours
-from segpipe.runtime import isolation, stopping
+from segpipe.runtime import stopping
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import Footage, FoundSource, source_of
-from segpipe.sources.base import TrackFiles
-from segpipe.sources.table import file_source_of, file_sources
+from segpipe.sources.table import file_sources
 from segpipe.store.addresses import Addresses
 from segpipe.store.sources import all_source_metadata, write_source_metadata
-from segpipe.telemetry.candidates import check_files, track_files
+from segpipe.telemetry.candidates import check_files
 from segpipe.telemetry.drives import with_drives
 from segpipe.telemetry.metadata import SourceMetadata
 from segpipe.telemetry.two_readings import settle_clips
 
 Probed = dict[str, SourceMetadata]
-log = logging.getLogger(__name__)
 
 
 def probe(job: Job, footage: Footage, root: AnyPath, before: Probed | None = None) -> Probed:
@@ -44,7 +41,7 @@ def probe(job: Job, footage: Footage, root: AnyPath, before: Probed | None = Non
     for source in footage.sources:
         stopping.check()
         source_id = source.info.source_id
-        facts = _facts(source, job, known.get(source_id), _kin(source, known))
+        facts = facts_of(source, job, known.get(source_id), _kin(source, known))
         found[source_id] = facts
         # At once: what a killed run found out needn't be found again
         if _differs(facts, known.get(source_id)):
@@ -111,81 +108,6 @@ def check(job: Job, footage: Footage) -> None:
         )
     check_files(job.track, job.time.timezone)
     Regions(job.regions, job.ignore_regions).for_size(540, 960)
-
-
-def _facts(
-    found: FoundSource,
-    job: Job,
-    old: SourceMetadata | None,
-    kin: SourceMetadata | None,
-) -> SourceMetadata:
-    """The old facts where they were found from the same; else new ones, begun from those of its
-    `kin` where there are no old ones. What goes wrong here must not end the run: the source is then
-    tried again by the next one, for facts without a key are never the same."""
-    info, tracks = found.info, track_files(found.path, job.track)
-    key = facts_key(job, found, tracks)
-    if old is not None and old.key == key:
-        return replace(old, info=info)
-    try:
-        facts, lost = _survey(found, job, tracks, old or kin)
-        if facts.partial:
-            return replace(facts, drive_id=info.source_id) if old is None else replace(old, key="")
-        if lost:  # and without a key: the next run tries again
-            return replace(
-                facts,
-                drive_id=info.source_id,
-                notes=(*facts.notes, f"tracks can't be read now: {lost}"),
-            )
-        return replace(facts, key=key, drive_id=info.source_id)
-    except (ReaderFailed, Stopped):
-        raise
-    except Exception as error:
-        log.debug("%s: the survey failed", info.uri, exc_info=True)
-        said = (
-            str(error)
-            if isinstance(error, SegpipeError)
-            else f"clocks and tracks can't be read ({one_line(error)})"
-        )
-        # What was known stays: a drive or a network that is away for a moment must not cost the
-        # rows their times.
-        return (
-            replace(old, key="")
-            if old is not None
-            else SourceMetadata(info, drive_id=info.source_id, notes=(said,))
-        )
-
-
-def _survey(
-    found: FoundSource, job: Job, tracks: TrackFiles, old: SourceMetadata | None
-) -> tuple[SourceMetadata, str]:
-    """The facts; and, where reading its tracks crashed or hung, why they are those without new
-    tracks. In a child process where the job has it so: it reads what strangers wrote."""
-    if not (job.read.isolate and isolation.POSSIBLE):
-        return probe_source(found, job, tracks, old), ""
-    timeout_s = job.read.timeout_s
-    try:
-        arguments = (found, job, tracks, old)
-        return isolation.call_unless_stopped(probe_source, *arguments, timeout_s=timeout_s), ""
-    except isolation.ChildLost as lost:
-        own_track = _is_clip(found.info) and "embedded" in job.track.order
-        if not any(tracks.values()) and not own_track:
-            raise
-        log.debug("%s: %s; once more without tracks", found.path, lost)
-        facts: SourceMetadata = isolation.call_unless_stopped(
-            probe_source, *arguments, False, timeout_s=timeout_s
-        )
-        return facts, str(lost)
-
-
-def probe_source(
-    found: FoundSource,
-    job: Job,
-    tracks: TrackFiles,
-    old: SourceMetadata | None,
-    new_tracks: bool = True,
-) -> SourceMetadata:
-    """What a source's own row finds out of it. Raises SourceError where it can't be opened."""
-    return file_source_of(found.info.kind).probe(found, job, tracks, old, new_tracks)
 
 
 def _differs(facts: SourceMetadata, old: SourceMetadata | None) -> bool:

@@ -1,11 +1,11 @@
 """Work that may crash, in a process of its own: FFmpeg and image libraries read what strangers
 wrote.
 
-A child process runs a generator function of ours and sends what it yields; large arrays travel
-beside the pickles (protocol 5, PEP 574), not in them. When the child dies or stops moving, this
-process learns which it was and goes on. A child that is idle is kept for the next call, for it
-takes a second to start. The pipe between them is small, so that a slow consumer makes the child
-wait: nothing piles up.
+A child process runs a generator function of ours and sends what it yields, which has to be what the
+function's annotation says; large arrays travel beside the message, not in it. When the child dies,
+stops moving or sends anything else, this process learns which it was and goes on. A child that is
+idle is kept for the next call, for it takes a second to start. The pipe between them is small, so
+that a slow consumer makes the child wait: nothing piles up.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from segpipe.runtime import stopping
 from segpipe.runtime.isolation.child import Cancelled, Child, ChildLost
-from segpipe.runtime.isolation.messages import END, ERROR, ITEM, Pulse
+from segpipe.runtime.isolation.messages import END, ERROR, ITEM
+from segpipe.runtime.isolation.pulse import Pulse
+from segpipe.runtime.isolation.schema import Reader, returned_by
 
 __all__ = [
     "POSSIBLE",
@@ -34,6 +37,7 @@ __all__ = [
 POSSIBLE = os.name == "posix"
 _START_S = 300.0
 """How long a child may compute until it is ready: a busy machine imports slowly."""
+_NOTHING = object()
 _idle: list[Child] = []
 _lock = threading.Lock()
 heartbeat = Pulse()
@@ -47,25 +51,49 @@ def stream(
     cancelled: Callable[[], bool] = lambda: False,
     on_busy: Callable[[float], None] = lambda _: None,
     ready: Callable[..., None] | None = None,
+    network: bool = False,
 ) -> Iterator[Any]:
     """Iterate over `function(*arguments)` in a child process. `function` stands in a module by its
     name, and calls `alive()` at least every few seconds where it works long for one item.
 
     `ready(*arguments)`, of the same module, comes first and imports what takes long: `timeout_s`
-    counts from when it is done. `on_busy` is told the seconds that the child worked. Raises what
-    the function raises; ChildLost where the child crashed, or gave no sign for `timeout_s`;
+    counts from when it is done. Only with `network` may it connect to anything. `on_busy` is told
+    the seconds that the child worked. Raises what the function raises; ChildLost where the child
+    crashed, gave no sign for `timeout_s`, or sent what the function isn't annotated to yield;
     Cancelled soon after `cancelled` says so.
     """
-    child = _take()
+    terms = _Terms(timeout_s, cancelled, on_busy, network)
+    return _stream(returned_by(function, each=True), terms, function, arguments, ready)
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """On what terms a child works, as `stream` takes them."""
+
+    timeout_s: float
+    cancelled: Callable[[], bool]
+    on_busy: Callable[[float], None] = lambda _: None
+    network: bool = False
+
+
+def _stream(
+    reader: Reader,
+    terms: _Terms,
+    function: Callable[..., Iterator[Any]],
+    arguments: tuple[Any, ...],
+    ready: Callable[..., None] | None = None,
+) -> Generator[Any, None, None]:
+    """What `function` yields in a child process, each as `reader` reads it."""
+    child = _take(terms.network)
     clean = False
     try:
         child.send(function, arguments, ready)
-        patience_s = max(timeout_s, _START_S)
+        patience_s = max(terms.timeout_s, _START_S)
         while True:
-            kind, content, busy_s = child.receive(patience_s, cancelled)
+            kind, content, busy_s = child.receive(reader, patience_s, terms.cancelled)
             # the first sign comes when the child has started, knows the function and is ready
-            patience_s = timeout_s
-            on_busy(busy_s)
+            patience_s = terms.timeout_s
+            terms.on_busy(busy_s)
             if kind == ITEM:
                 yield content
             elif kind == END:
@@ -85,8 +113,13 @@ def call(
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Any:
     """`function(*arguments)` in a child process. Raises as `stream`."""
+    terms = _Terms(timeout_s, cancelled)
+    items = _stream(returned_by(function), terms, _once, (function, arguments))
+    result = next(items, _NOTHING)
     # To the end: a child that is cut off isn't kept.
-    (result,) = stream(_once, function, arguments, timeout_s=timeout_s, cancelled=cancelled)
+    if result is _NOTHING or next(items, _NOTHING) is not _NOTHING:
+        items.close()
+        raise ChildLost("reading sent what it may not send (not one answer)")
     return result
 
 
@@ -105,13 +138,13 @@ def _once(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[
     yield function(*arguments)
 
 
-def _take() -> Child:
+def _take(network: bool) -> Child:
     with _lock:
-        while _idle:
-            child = _idle.pop()
+        for child in [c for c in reversed(_idle) if c.network == network]:
+            _idle.remove(child)
             if child.usable():
                 return child
-    return Child()
+    return Child(network)
 
 
 def _give_back(child: Child) -> None:

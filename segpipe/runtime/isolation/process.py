@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,13 +25,20 @@ _OURS = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 
 
 class ChildProcess:
-    """Python running `segpipe.runtime.isolation.serve`. Raises OSError where there are no more
-    processes, files or memory."""
+    """Python running `segpipe.runtime.isolation.serve`, confined to reading. Raises OSError where
+    there are no more processes, files or memory."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, network: bool = False) -> None:
         self.owner = os.getpid()
-        self.said = _scratch()
-        self.process = _start(descriptor, self.said)
+        self.said = _file_for_words()
+        self.scratch = tempfile.mkdtemp(prefix="segpipe-reader-")
+        """The one folder in which it may write."""
+        rights = ["network" if network else "no-network", self.scratch]
+        try:
+            self.process = _start(descriptor, self.said, rights)
+        except OSError:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise
 
     def is_alive(self) -> bool:
         """Whether it is ours (not a fork's) and runs."""
@@ -80,7 +88,9 @@ class ChildProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(2)
         code = self.process.returncode
-        if code is not None and code < 0:
+        if code is None:
+            return "stopped in the middle of a message"
+        if code < 0:
             known = -code in {s.value for s in signal.Signals}
             return f"crashed ({signal.Signals(-code).name if known else -code})"
         return f"ended unexpectedly (exit code {code})"
@@ -94,12 +104,14 @@ class ChildProcess:
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
+            with contextlib.suppress(RecursionError):  # folders 3,000 deep, out of spite
+                shutil.rmtree(self.scratch, ignore_errors=True)
         if self.said is not None:
             self.said.close()
             self.said = None
 
 
-def _scratch() -> IO[bytes] | None:
+def _file_for_words() -> IO[bytes] | None:
     """A file for what the process says while it starts, and when it hangs; None where the terminal
     gets it, or there is no room."""
     if log.isEnabledFor(logging.DEBUG):
@@ -109,7 +121,7 @@ def _scratch() -> IO[bytes] | None:
     return None
 
 
-def _start(descriptor: int, errors: IO[bytes] | None) -> subprocess.Popen[bytes]:
+def _start(descriptor: int, errors: IO[bytes] | None, rights: list[str]) -> subprocess.Popen[bytes]:
     """The process, which leads a group of its own. What it writes to `errors` while it starts is
     kept; from its first sign on, it writes there no more."""
     loud = log.isEnabledFor(logging.DEBUG)
@@ -119,12 +131,15 @@ def _start(descriptor: int, errors: IO[bytes] | None) -> subprocess.Popen[bytes]
         sys.executable,
         "-P",
         "-m",
+        "segpipe.runtime.confined",
         "segpipe.runtime.isolation.serve",
+        *rights,
         str(descriptor),
         *([] if loud else ["hush"]),
     ]
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p)
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(p) for p in sys.path if p),
+        "TMPDIR": rights[-1],
     }
     return subprocess.Popen(  # noqa: S603 - this Python, our own module, and no shell
         command,
