@@ -33,6 +33,7 @@ from segpipe.store import Store, index
 from segpipe.store.accepted import remember_accepted, settings_digest
 from segpipe.store.address_file import address_state, load_addresses, write_addresses
 from segpipe.store.addresses import Addresses
+from segpipe.store.closed import check_closed
 from segpipe.store.manifest import read_content
 from segpipe.store.records import ShardRecord
 from segpipe.telemetry.locate import Locator
@@ -103,6 +104,7 @@ def prepared(
 
 def _records(root: AnyPath) -> list[ShardRecord]:
     """The dataset's shards; none where there is no dataset yet."""
+    check_closed(root)
     return index.read_records(root) if read_content(root) is not None else []
 
 
@@ -172,6 +174,7 @@ def opened(job: Job, worker: SegmentationWorker) -> Iterator[tuple[SegmentationW
     """Make or check the dataset for a model, and hold it for this run alone. Raises ModelError or
     DatasetError."""
     reach(output_folder(job))
+    check_closed(output_folder(job))
     store, manifest = store_for(job, worker)
     with held(job, store, manifest):
         yield worker, store

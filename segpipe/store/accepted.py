@@ -20,6 +20,7 @@ from typing import Any
 
 from segpipe.core.config.job import Job
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.core.version import __version__
 from segpipe.inference.models.own_files import own_files
 from segpipe.runtime.files.atomic import make_folder, write_text
@@ -53,7 +54,7 @@ def is_accepted(root: AnyPath, settings: str) -> bool:
     """Whether a run made sure that settings of this digest are those of the dataset as it is. False
     where that isn't known: the model is loaded then, and nothing else is lost."""
     try:
-        noted = json.loads(read_bytes(root / FOLDER / FILE))
+        noted = read_json(read_bytes(root / FOLDER / FILE))
         return bool(noted == _note(root, settings))
     except (OSError, ValueError, DatasetError):
         return False

@@ -18,7 +18,7 @@ from segpipe.store.addresses import Addresses
 from segpipe.store.columns import numbers, strings
 from segpipe.store.forget_mark import read_mark
 from segpipe.store.lock import check_held
-from segpipe.store.reading import read_whole
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord
 from segpipe.store.schema import ADDRESSES, SCHEMA_VERSION
 
@@ -44,7 +44,7 @@ def read_addresses(root: AnyPath) -> list[Address]:
     """The rows of the table, without those of a source that is being taken out; none where it is
     missing or damaged."""
     try:
-        table = read_whole(root / FOLDER / FILE).cast(ADDRESSES)
+        table = read_table(root / FOLDER / FILE).cast(ADDRESSES)
     except (OSError, ValueError, DatasetError, pa.ArrowException):
         return []
     columns = [

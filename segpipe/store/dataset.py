@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from segpipe.core.errors import DatasetError
 from segpipe.core.extras import require
@@ -26,10 +26,11 @@ from segpipe.sources import discover
 from segpipe.sources.known_files import FoundFile
 from segpipe.store import index, masks
 from segpipe.store.address_file import load_addresses, located
+from segpipe.store.closed import check_closed
 from segpipe.store.connection import connect, read_only
 from segpipe.store.forget_mark import marked_names
 from segpipe.store.manifest import FILE, Manifest, read_manifest
-from segpipe.store.reading import readable
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.store.table_files import READABLE, file_schema
 
@@ -140,11 +141,12 @@ class Dataset:
         none."""
         source_id = frame_id.partition(":")[0]
         for path in [p for p in self.files("masks") if p.name.startswith(f"{source_id}-")]:
-            found = pq.read_table(
-                readable(path), filters=[("frame_id", "=", frame_id)], partitioning=None
-            )
-            if found.num_rows:
-                return mask_of(found, 0)
+            with parquet_file(path) as file:
+                for group in range(file.num_row_groups):
+                    ids = read_groups(file, [group], ["frame_id"])["frame_id"]
+                    row = pc.index(ids, frame_id).as_py()
+                    if row >= 0:
+                        return mask_of(read_groups(file, [group]), row)
         raise DatasetError(
             f"{frame_id!r} has no mask here; the ids stand in the column frame_id of frames, "
             "where status = 'ok'"
@@ -166,6 +168,7 @@ def open_dataset(path: str | AnyPath, footage: tuple[str, ...] = ()) -> Dataset:
     if is_local(root) and not root.exists():
         raise DatasetError(f"{path}: no such folder; segpipe run INPUT -o {path} makes it")
     reach(root)
+    check_closed(root)
     manifest = read_manifest(root)
     if manifest is None:
         raise DatasetError(

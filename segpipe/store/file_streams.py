@@ -3,15 +3,15 @@ that is known needn't be opened to learn what it holds."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.core.video_streams import FileStreams, VideoStream
-from segpipe.runtime.files.paths import AnyPath, opened
+from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import footer_metadata
 from segpipe.telemetry.metadata import SourceMetadata
 
 FOLDER = "sources"
@@ -37,8 +37,8 @@ def read_streams(root: AnyPath, source_id: str) -> FileStreams | None:
     """The streams of a source's file; None where it has no row, or one that can't be read or says
     nothing of them."""
     try:
-        with opened(root / FOLDER / f"{source_id}.parquet") as file:
-            content = json.loads((pq.read_metadata(file).metadata or {})[KEY.encode()])
+        path = root / FOLDER / f"{source_id}.parquet"
+        content = read_json(footer_metadata(path)[KEY.encode()])
         return streams_of_content(content)
     except (KeyError, TypeError, ValueError, OSError, DatasetError, pa.ArrowException):
         return None

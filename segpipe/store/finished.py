@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.runtime.files.atomic import make_folder, write_text
 from segpipe.runtime.files.listing import list_states
 from segpipe.runtime.files.paths import AnyPath, read_bytes
@@ -16,6 +17,8 @@ from segpipe.store.index import FOLDER
 from segpipe.store.lock import check_held
 
 FILE = "finished.json"
+_MOST_BYTES = 2**30
+"""It names each source."""
 log = logging.getLogger(__name__)
 
 
@@ -39,7 +42,7 @@ def finished_sources(root: AnyPath, job: str) -> dict[str, str]:
     """The sources of the last run of this job that left nothing to do, as they were noted; none
     where another run came after it, or the dataset's files have changed since."""
     try:
-        content = json.loads(read_bytes(root / FOLDER / FILE))
+        content = read_json(read_bytes(root / FOLDER / FILE, _MOST_BYTES))
         if content["job"] == job and content["state"] == _state(root):
             return {str(k): str(v) for k, v in content["sources"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, DatasetError):

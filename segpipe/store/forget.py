@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, field
 
 from segpipe.core.errors import DatasetError
-from segpipe.runtime.files.atomic import flush_folder, temp_path
+from segpipe.runtime.files.atomic import flush_folder, unfinished_name
 from segpipe.runtime.files.listing import FileState, list_states
-from segpipe.runtime.files.paths import AnyPath, is_local, remove
+from segpipe.runtime.files.paths import AnyPath, is_local, list_names, remove
 from segpipe.store import index
 from segpipe.store.address_file import load_addresses, write_addresses
 from segpipe.store.addresses import Addresses
@@ -97,8 +97,9 @@ def mark_of(contents: Contents, source_id: str) -> ForgetMark:
 def finish(root: AnyPath) -> ForgetMark | None:
     """Remove the rest of a source that is marked; the mark, or None where none is. The dataset must
     be held."""
-    if is_local(aside := temp_path(root / FILE)):
-        remove(aside)
+    for name in list_names(root):
+        if unfinished_name(name) == FILE:
+            remove(root / name)
     mark = read_mark(root)
     if mark is None:
         return None

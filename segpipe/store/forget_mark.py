@@ -8,6 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.runtime.files.atomic import write_text
 from segpipe.runtime.files.paths import AnyPath, read_bytes
 
@@ -37,12 +38,14 @@ def read_mark(root: AnyPath) -> ForgetMark | None:
     where there is none. Raises DatasetError for one that isn't whole."""
     path = root / FILE
     try:
-        content = json.loads(read_bytes(path))
+        content = read_json(read_bytes(path))
         mark = ForgetMark(**(content | {"shards": tuple(content["shards"])}))
         # Names from a file are no paths: they must not lead out of the dataset
         wrong = [n for n in (mark.source_id, *mark.shards) if not _NAME.fullmatch(n)]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is no name of ours")
+        if type(mark.frames) is not int or type(mark.file_id) is not str:
+            raise ValueError("its values are of other kinds")
         return mark
     except (FileNotFoundError, NotADirectoryError):
         return None

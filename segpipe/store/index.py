@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
-from segpipe.runtime.files.atomic import atomic_write, make_folder
+from segpipe.runtime.files.atomic import atomic_write, make_folder, unfinished_name
 from segpipe.runtime.files.listing import FileState, clock_ns, list_states
 from segpipe.runtime.files.paths import AnyPath, map_paths
 from segpipe.store.columns import numbers, strings
 from segpipe.store.forget_mark import marked_names
 from segpipe.store.lock import check_held
-from segpipe.store.reading import read_whole
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord, footer_text, parse_record, read_record
 
 FOLDER, FILE = "index", "shards.parquet"
@@ -38,6 +38,8 @@ _SCHEMA = pa.schema(
 _DIGEST = b"segpipe.index.1"
 """The key of the digest of all rows; its number is the format's."""
 _SUFFIX = ".parquet"
+FILES = frozenset({FILE, "accepted.json", "finished.json"})
+"""All that lies in the folder; `accepted` and `finished` write the other two."""
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +49,11 @@ class _Texts:
 
     now: dict[FileState, str]
     indexed: dict[FileState, str]
+
+
+def is_file_of_index(name: str) -> bool:
+    """Whether a file in the folder has a name that segpipe gives, whole or begun."""
+    return (unfinished_name(name) or name) in FILES
 
 
 def read_records(root: AnyPath) -> list[ShardRecord]:
@@ -114,7 +121,7 @@ def _path(root: AnyPath, state: FileState) -> AnyPath:
 def _read(root: AnyPath) -> dict[FileState, str]:
     """What the index holds; nothing where it isn't there, or not as it was written."""
     try:
-        table = read_whole(root / FOLDER / FILE)
+        table = read_table(root / FOLDER / FILE)
         names, sizes, marks, texts = (table[name].to_pylist() for name in _SCHEMA.names)
         if (table.schema.metadata or {}).get(_DIGEST) != _digest(names, sizes, marks, texts):
             return {}

@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from segpipe.core.errors import DatasetError
 from segpipe.runtime.files.paths import AnyPath, is_local
+from segpipe.runtime.files.plain import check_plain, not_plain
 from segpipe.store.lock_object import TIMING, LockObject, Timing
 from segpipe.store.owner import Owner, busy, read_owner
 
@@ -29,6 +32,8 @@ PREFIX = ".lock"
 FILES = FLOCK, OBJECT = PREFIX, f"{PREFIX}.json"
 _HELD_BY_ANOTHER = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 _NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+_OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_MOST_NOTE = 65_536
 _held: dict[str, LockObject] = {}
 log = logging.getLogger(__name__)
 
@@ -57,13 +62,7 @@ def check_held(root: AnyPath) -> None:
 @contextlib.contextmanager
 def _flocked(root: Path) -> Iterator[bool]:
     """Whether the folder is held now; False where its file system has no locks."""
-    try:
-        file = (root / FLOCK).open("a+", encoding="utf-8")
-    except OSError as error:
-        raise DatasetError(
-            f"{root}: nothing can be written there ({error.strerror}); choose another folder"
-        ) from None
-    with file:
+    with _opened(root / FLOCK) as file:
         if not _flock(root, file):
             yield False
             return
@@ -79,6 +78,29 @@ def _flocked(root: Path) -> Iterator[bool]:
             yield True
         finally:
             _write(file, "")
+
+
+def _opened(path: Path) -> IO[str]:
+    """The file of the lock, made where there is none: a plain file, and nobody else's content in
+    it, for it is written over. Raises DatasetError."""
+    try:
+        handle = os.open(path, _OPEN, 0o666)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            check_plain(path)  # says what is there instead
+        raise DatasetError(
+            f"{path.parent}: nothing can be written there ({error.strerror}); choose another folder"
+        ) from None
+    file = os.fdopen(handle, "r+", encoding="utf-8", errors="replace")
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        file.close()
+        raise not_plain(path, status.st_mode)
+    # A second name of it may be anybody's: what isn't a note stays as it is
+    if status.st_nlink > 1 and status.st_size and _note(file) is None:
+        file.close()
+        raise DatasetError(f"{path}: the same file as another one, with its content; remove it")
+    return file
 
 
 def _flock(root: Path, file: IO[str]) -> bool:
@@ -97,12 +119,13 @@ def _flock(root: Path, file: IO[str]) -> bool:
 
 def _note(file: IO[str]) -> Owner | None:
     file.seek(0)
-    return read_owner(file.read())
+    return read_owner(file.read(_MOST_NOTE))
 
 
 def _write(file: IO[str], text: str) -> None:
     """On a full disk the note stays out: the lock holds without it."""
     with contextlib.suppress(OSError):
-        file.truncate(0)
+        file.seek(0)
+        file.truncate()
         file.write(text)
         file.flush()

@@ -158,7 +158,8 @@ class LockObject:
                 file.write(data)
         else:
             written = self.path.with_name(f"{self.path.name}.{self.owner.token}")
-            written.write_bytes(data)
+            with written.open("xb") as file:
+                file.write(data)
             written.replace(self.path)
 
     def _is_ours(self, there: bytes | None) -> bool:

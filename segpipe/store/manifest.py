@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from segpipe.core.config.job import Job, Sampling
 from segpipe.core.config.regions import Polygon, RegionSettings
 from segpipe.core.config.sections import QualitySettings
 from segpipe.core.errors import DatasetError
-from segpipe.inference.models.spec import ClassInfo, ModelSpec
+from segpipe.core.json_text import read_json
+from segpipe.inference.models.spec import MAX_CLASSES, ClassInfo, ModelSpec
 from segpipe.runtime.files.atomic import write_text
 from segpipe.runtime.files.paths import AnyPath, read_bytes
 from segpipe.store.schema import SCHEMA_VERSION
@@ -23,6 +24,8 @@ MIGRATED = (3, 4)
 """The schema versions that `segpipe migrate` brings to the present one."""
 MIGRATING = ".migrating"
 """The folder in a dataset in which it is made anew."""
+_MOST_NAME, _MOST_POLYGONS, _MOST_SHOWN = 500, 1000, 300
+_Byte = Annotated[int, Field(ge=0, le=255)]
 Content = dict[str, Any]
 """A manifest as JSON has it: what is compared, and what is written."""
 _RESTORE = "restore the file from a copy, or make the dataset anew with segpipe run --replace"
@@ -37,8 +40,8 @@ class ManifestClass(_Part):
     """A class of the model; `colour` is RGB, 0 to 255."""
 
     id: int
-    name: str
-    colour: tuple[int, int, int]
+    name: str = Field(min_length=1, max_length=_MOST_NAME)
+    colour: tuple[_Byte, _Byte, _Byte]
     common_class: str | None = None
 
 
@@ -47,12 +50,19 @@ class ManifestModel(_Part):
 
     source: str
     digest: str
-    classes: tuple[ManifestClass, ...]
+    classes: tuple[ManifestClass, ...] = Field(min_length=1, max_length=MAX_CLASSES)
     preprocessing: dict[str, Any] = {}
     scores: str = "logits"
     trained: bool = True
     threshold: float | None = None
     precision: str
+
+    @field_validator("classes")
+    @classmethod
+    def _in_order(cls, value: tuple[ManifestClass, ...]) -> tuple[ManifestClass, ...]:
+        if [c.id for c in value] != list(range(len(value))):
+            raise ValueError("the ids count from 0, in order")
+        return value
 
 
 class Manifest(_Part):
@@ -68,9 +78,9 @@ class Manifest(_Part):
     schema_version: int = SCHEMA_VERSION
     model: ManifestModel
     sampling: Sampling
-    frames_per_shard: int
+    frames_per_shard: int = Field(ge=1)
     regions: RegionSettings
-    ignore_regions: tuple[Polygon, ...]
+    ignore_regions: tuple[Polygon, ...] = Field(max_length=_MOST_POLYGONS)
     ego_mask: str = "off"
     quality: QualitySettings = QualitySettings()
 
@@ -122,8 +132,8 @@ def read_content(root: AnyPath) -> Content | None:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         todo = "use a newer segpipe" if newer else "choose another output folder"
         raise DatasetError(
-            f"{root / FILE}: schema version {version}; this segpipe reads and writes "
-            f"{SCHEMA_VERSION}: {todo}"
+            f"{root / FILE}: schema version {str(version)[:_MOST_SHOWN]}; this segpipe reads "
+            f"and writes {SCHEMA_VERSION}: {todo}"
         )
     return content
 
@@ -133,7 +143,7 @@ def read_any_content(root: AnyPath) -> Content | None:
     Raises DatasetError for one that isn't ours."""
     path = root / FILE
     try:
-        content = json.loads(read_bytes(path))
+        content = read_json(read_bytes(path))
     except FileNotFoundError:
         return None
     except NotADirectoryError:
@@ -144,7 +154,24 @@ def read_any_content(root: AnyPath) -> Content | None:
         ) from None
     if not isinstance(content, dict) or content.get("format") != "segpipe":
         raise DatasetError(f"{path}: not a segpipe dataset; choose another output folder")
+    if said := _wrong_shape(content):
+        raise DatasetError(f"{path}: {said}; {_RESTORE}")
     return content
+
+
+def _wrong_shape(content: Content) -> str:
+    """What is wrong with the parts that are compared as they are; empty where nothing is. What is
+    missing is told of by whoever needs it."""
+    parts = [("sampling", content.get("sampling", {})), ("model", content.get("model", {}))]
+    wrong = next((name for name, part in parts if not isinstance(part, dict)), "")
+    if wrong:
+        return f"{wrong} isn't what segpipe run writes"
+    classes = content.get("model", {}).get("classes", [])
+    if not isinstance(classes, list) or len(classes) > MAX_CLASSES:
+        return f"model.classes isn't a list of at most {MAX_CLASSES} classes"
+    if not all(isinstance(c, dict) and isinstance(c.get("name"), str) for c in classes):
+        return "model.classes isn't what segpipe run writes (a class has no name)"
+    return ""
 
 
 def read_manifest(root: AnyPath) -> Manifest | None:
@@ -167,7 +194,7 @@ def _wrong(error: ValidationError) -> str:
     if first["type"] == "missing" and len(keys) == len(first["loc"]):
         return f"the key {'.'.join(map(str, keys))} is missing"
     name = ".".join(map(str, keys[: 2 if keys[0] == "model" else 1]))
-    return f"{name} isn't what segpipe run writes ({first['msg']})"
+    return f"{name} isn't what segpipe run writes ({first['msg']})"[:_MOST_SHOWN]
 
 
 def write_manifest(root: AnyPath, manifest: Manifest) -> None:

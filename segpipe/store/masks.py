@@ -6,6 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segpipe.core.types import UInt8
+from segpipe.runtime.files.memory import VARIABLE, most_bytes
+
+BYTES_A_PIXEL = 16
+"""What it may take to look at a pixel of a mask: regions, components and colours come to it."""
 
 
 def encode(labels: UInt8) -> tuple[UInt8, NDArray[np.uint32]]:
@@ -22,7 +26,13 @@ def encode(labels: UInt8) -> tuple[UInt8, NDArray[np.uint32]]:
 
 def decode(values: UInt8, lengths: NDArray[np.uint32], height: int, width: int) -> UInt8:
     """The label map uint8 [H, W] behind run lengths. Raises ValueError where they don't fill it
-    exactly."""
+    exactly, or it is larger than may be unfolded: a few bytes may name gigabytes."""
+    most = most_bytes() // BYTES_A_PIXEL
+    if min(height, width) < 0 or height * width > most:
+        raise ValueError(
+            f"a mask of {height} x {width} pixels; at most {most} are unfolded ({VARIABLE} allows "
+            "more)"
+        )
     total = int(np.sum(lengths, dtype=np.int64))
     if len(values) != len(lengths) or total != height * width:
         raise ValueError(

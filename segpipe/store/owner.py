@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from segpipe.core.errors import DatasetBusy
+from segpipe.core.json_text import parse_json
 from segpipe.core.redact import shown
 from segpipe.runtime.files.paths import AnyPath
 
@@ -84,9 +85,13 @@ class Owner:
 def read_owner(text: str | bytes) -> Owner | None:
     """The owner out of a note; None where there is none, or it is only half written."""
     try:
-        found = Owner(**json.loads(text))
+        found = Owner(**parse_json(text))
         found.describe(), found.silent_s()
-    except (ValueError, TypeError):  # a time that is none, too
+        # What a stranger wrote is shown: short, and of the kinds that are written here
+        long = [t for t in asdict(found).values() if len(str(t)) > _MOST_COMMAND]
+        if type(found.pid) is not int or type(found.host) is not str or long:
+            return None
+    except (ValueError, TypeError, OverflowError):  # a time that is none, too
         return None
     return found
 

@@ -6,17 +6,24 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-
-import pyarrow.parquet as pq
+from typing import Any
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import parse_json
 from segpipe.core.text import printable_text
 from segpipe.core.types import FileStamp, Shard, SourceInfo
-from segpipe.runtime.files.paths import AnyPath, opened, vanished_error
+from segpipe.runtime.files.paths import AnyPath, vanished_error
+from segpipe.store.reading import footer_metadata
 
 SHARD_KEY = "segpipe.shard"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _LISTS = ("failed_files", "transient_files", "chosen")
+_NUMBERS = (
+    *("frames", "failed", "start", "stop", "siblings", "expected", "attempt", "transient"),
+    *("begin_us", "end_us"),
+)
+_TEXTS = ("facts", "places", "replaces", "ego")
+_MOST_NUMBER = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +117,7 @@ def read_record(path: AnyPath) -> ShardRecord:
 def footer_text(path: AnyPath) -> str:
     """A shard's record as its `frames` file carries it. Raises DatasetError as `read_record`."""
     try:
-        with opened(path) as file:
-            metadata = pq.read_metadata(file).metadata or {}
-        return str(metadata[SHARD_KEY.encode()], "utf-8")
+        return str(footer_metadata(path)[SHARD_KEY.encode()], "utf-8")
     except FileNotFoundError:
         raise vanished_error(path) from None
     except (KeyError, TypeError, ValueError, OSError) as error:
@@ -122,15 +127,33 @@ def footer_text(path: AnyPath) -> str:
 def parse_record(text: str, name: str) -> ShardRecord:
     """The record of the shard `name` out of its text. Raises KeyError, TypeError or ValueError for
     what is none, or another shard's."""
-    content = json.loads(text)
+    content = parse_json(text)
     files = tuple(FileStamp(*f) for f in content["files"])
     source, lists = SourceInfo(**content["source"]), {n: tuple(content[n]) for n in _LISTS}
+    _check_kinds(content, source, files)
     # A name from a file is no path: it must not lead out of the dataset
     if content["name"] != name:
         raise ValueError(f"it calls itself {content['name']!r}")
     if not _ID.fullmatch(source.source_id):  # it names the source's file
         raise ValueError(f"its source calls itself {source.source_id!r}")
     return ShardRecord(**(content | lists | {"source": source, "files": files}))
+
+
+def _check_kinds(content: dict[str, Any], source: SourceInfo, files: tuple[FileStamp, ...]) -> None:
+    """Raises TypeError or ValueError for a record whose values aren't of the kinds that segpipe
+    writes: whoever reads them goes by these."""
+    numbers = [content[n] for n in _NUMBERS if n in content]
+    numbers += [n for f in files for n in (f.size_bytes, f.mtime_ns)]
+    texts = [source.kind, source.uri, *(content[n] for n in _TEXTS if n in content)]
+    texts += [t for f in files for t in (f.name, f.uri, f.body)]
+    names = [*content["failed_files"], *content.get("transient_files", ())]
+    numbers += [*content["chosen"], *([] if source.stream is None else [source.stream])]
+    if not all(type(n) is int and abs(n) < _MOST_NUMBER for n in numbers):
+        raise TypeError("one of its numbers is none")
+    if not all(type(text) is str for text in (*texts, *names)):
+        raise TypeError("one of its texts is none")
+    if not files and source.kind != "stream":
+        raise ValueError("it names no file")
 
 
 def _not_whole(path: AnyPath, error: Exception) -> DatasetError:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from segpipe.core.types import FrameRef, Shard
 from segpipe.runtime.files.atomic import atomic_write
 from segpipe.sources import source_of
 from segpipe.store.geo import Bounds
 from segpipe.store.lock import check_held
-from segpipe.store.reading import readable
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord
 from segpipe.store.rows import PlaceDigest, place_columns
 from segpipe.store.schema import FRAMES
@@ -39,7 +38,7 @@ def refresh_shard(store: Store, record: ShardRecord, locator: Locator) -> ShardR
     """
     if locator.facts is None or record.facts == locator.facts.digest():
         return None
-    table = pq.read_table(readable(store.path("frames", record.name)), partitioning=None)
+    table = read_table(store.path("frames", record.name))
     columns = _columns(table, record, locator)
     places = _digest(columns)
     if places == record.places:
@@ -62,9 +61,7 @@ def refresh_plan(store: Store, record: ShardRecord, planned: Shard) -> ShardReco
     if (record.siblings, record.expected) == (planned.siblings, planned.expected):
         return record
     record = replace(record, siblings=planned.siblings, expected=planned.expected)
-    _publish(
-        store, pq.read_table(readable(store.path("frames", record.name)), partitioning=None), record
-    )
+    _publish(store, read_table(store.path("frames", record.name)), record)
     return record
 
 

@@ -9,6 +9,9 @@ from segpipe.core.errors import DatasetMismatch
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.store.manifest import Content
 
+_MOST, _MOST_SHOWN = 20, 300
+"""Differences that are named, and letters of a value."""
+
 
 def decides_rows(content: Content) -> Content:
     """A manifest without the common names of the classes: they are read beside the rows, and may
@@ -25,6 +28,8 @@ def check_same(root: AnyPath, there: Content, wanted: Content) -> None:
     settings."""
     found = _differences(decides_rows(there), decides_rows(wanted))
     if found:
+        more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
+        found = [*found[:_MOST], *more]
         raise DatasetMismatch(
             f"{root}: this dataset was made with other settings: {'; '.join(found)}. Write to "
             "another folder with -o, "
@@ -53,9 +58,10 @@ def _differences(there: Any, wanted: Any, place: str = "") -> list[str]:
             f"{place}: {len(there)} there ({_names(there)}), {len(wanted)} wanted "
             f"({_names(wanted)})"
         ]
-    return [f"{place}: {there} there, {wanted} wanted"]
+    there, wanted = (str(value)[:_MOST_SHOWN] for value in (there, wanted))
+    return [f"{place[:_MOST_SHOWN]}: {there} there, {wanted} wanted"]
 
 
 def _names(classes: list[dict[str, Any]]) -> str:
-    names = [str(c["name"]) for c in classes]
+    names = [str(c["name"])[:40] for c in classes]
     return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")

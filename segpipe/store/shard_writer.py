@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from segpipe.core.types import FrameFailure, Shard
 from segpipe.inference.measures.measuring import MeasuredFrame
-from segpipe.runtime.files.atomic import publish, temp_path
+from segpipe.runtime.files.atomic import new_temp_file, publish, temp_path
 from segpipe.sources import source_of
 from segpipe.store.geo import Bounds
 from segpipe.store.lock import check_held
@@ -54,10 +54,8 @@ class ShardWriter:
         # Before the work, too: what can't be committed needn't be computed.
         check_held(self.store.root)
         for table in TABLES:
-            file, level = (
-                temp_path(self.store.path(table, self.shard.name)),
-                self.store.settings.compression_level,
-            )
+            file = new_temp_file(self.store.path(table, self.shard.name))
+            level = self.store.settings.compression_level
             self._writers[table] = table_writer(table, file, level)
 
     def add(self, item: MeasuredFrame | FrameFailure) -> None:
@@ -140,9 +138,8 @@ class ShardWriter:
     def _write_gaps(self) -> None:
         if self.gaps:
             table = pa.Table.from_pylist(self.gaps, file_schema("gaps"))
-            pq.write_table(
-                table, temp_path(self.store.path("gaps", self.shard.name)), compression="zstd"
-            )
+            file = new_temp_file(self.store.path("gaps", self.shard.name))
+            pq.write_table(table, file, compression="zstd")
 
     def _drop(self) -> None:
         for writer in self._writers.values():

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.core.text import printable_text
 from segpipe.core.types import SourceInfo
 from segpipe.runtime.files.atomic import atomic_write, make_folder
@@ -21,7 +22,7 @@ from segpipe.sources.table import source_of
 from segpipe.store import file_streams, masks
 from segpipe.store.forget_mark import marked_names
 from segpipe.store.lock import check_held
-from segpipe.store.reading import read_whole
+from segpipe.store.reading import read_table
 from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
 from segpipe.store.source_reading import FIX_ARRAYS, metadata_of_row
 from segpipe.store.time_maps import entries
@@ -71,8 +72,8 @@ def read_source_metadata(root: AnyPath, source_id: str) -> SourceMetadata | None
     broken."""
     path = _path(root, source_id)
     try:
-        table = read_whole(path)
-        extra = json.loads((table.schema.metadata or {})[_KEY.encode()])
+        table = read_table(path)
+        extra = read_json((table.schema.metadata or {})[_KEY.encode()])
         return metadata_of_row(table, extra)
     except FileNotFoundError:
         return None

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from segpipe.sources.stream.gaps import Past
-from segpipe.store.reading import readable
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord
 from segpipe.store.writer import Store
 
@@ -28,9 +27,7 @@ def _past(store: Store, records: list[ShardRecord]) -> Past:
     if not with_frames:
         return Past(end_us)
     last = max(with_frames, key=lambda r: r.end_us)
-    rows = pq.read_table(
-        readable(store.path("frames", last.name)), columns=["timestamp", "pts_s"], partitioning=None
-    )
+    rows = read_table(store.path("frames", last.name), ["timestamp", "pts_s"])
     return Past(
         end_us,
         pc.max(rows["timestamp"].cast("int64")).as_py() or 0,

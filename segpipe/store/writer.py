@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
 from segpipe.core.types import Shard
 from segpipe.runtime import stopping
-from segpipe.runtime.files.atomic import ASIDE, make_folder, temp_path
+from segpipe.runtime.files.atomic import make_folder, unfinished_name
 from segpipe.runtime.files.paths import (
     AnyPath,
     is_local,
-    list_dir,
+    list_names,
     remove,
     remove_folder,
 )
@@ -22,15 +21,19 @@ from segpipe.sources.ids import files_digest, image_frame_id
 from segpipe.store import index
 from segpipe.store.address_file import FOLDER as ADDRESSES_FOLDER
 from segpipe.store.forget import finish
+from segpipe.store.forget_mark import FILE as FORGET
 from segpipe.store.lock import PREFIX as LOCK
 from segpipe.store.manifest import FILE, Manifest, read_content, write_manifest
-from segpipe.store.reading import readable
+from segpipe.store.names import SUFFIX, is_table_file
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.same_settings import check_same, same_rows
 from segpipe.store.schema import COMMIT_ORDER, SIDE_TABLES, TABLES
 from segpipe.store.shard_files import ShardFiles
 from segpipe.store.shard_writer import ShardWriter
 from segpipe.store.sources import FOLDER as SOURCES_FOLDER
+
+_FACTS = (SOURCES_FOLDER, ADDRESSES_FOLDER)
 
 
 class Store(ShardFiles):
@@ -63,9 +66,10 @@ class Store(ShardFiles):
         if self.is_emptied_by(manifest):
             # The old manifest stays until all is gone: a run that is killed here leaves a dataset
             # that says what it was.
-            gone = (index.FOLDER, *reversed(COMMIT_ORDER), SOURCES_FOLDER, ADDRESSES_FOLDER)
-            for folder in gone:
-                remove_folder(self.root / folder)
+            self._check_ours()
+            for folder in (index.FOLDER, *reversed(COMMIT_ORDER), *_FACTS):
+                is_ours = index.is_file_of_index if folder == index.FOLDER else is_table_file
+                remove_folder(self.root / folder, is_ours)
         make_folder(self.root)
         write_manifest(self.root, manifest)
         for folder in (*TABLES, *SIDE_TABLES, SOURCES_FOLDER, index.FOLDER):
@@ -75,16 +79,30 @@ class Store(ShardFiles):
 
     def remove_unfinished(self) -> None:
         """Remove what a killed run left of shards, sources and the index."""
-        done = {p.name for p in list_dir(self.root / "frames", ".parquet")}
+        done = set(list_names(self.root / "frames"))
         for table in COMMIT_ORDER:
-            for path in list_dir(self.root / table):
-                if path.name.endswith(ASIDE) or (
-                    path.suffix == ".parquet" and path.name not in done
-                ):
-                    remove(path)
-        for folder in (SOURCES_FOLDER, ADDRESSES_FOLDER, index.FOLDER):
-            for path in list_dir(self.root / folder, ASIDE):
-                remove(path)
+            for name in list_names(self.root / table):
+                if is_table_file(name) and (name not in done or unfinished_name(name)):
+                    remove(self.root / table / name)
+        for folder in (*_FACTS, index.FOLDER):
+            is_ours = index.is_file_of_index if folder == index.FOLDER else is_table_file
+            for name in list_names(self.root / folder):
+                if unfinished_name(name) and is_ours(name):
+                    remove(self.root / folder / name)
+        for name in list_names(self.root):
+            if unfinished_name(name) in {FILE, FORGET}:
+                remove(self.root / name)
+
+    def _check_ours(self) -> None:
+        """Raises DatasetError for a Parquet file that can't be segpipe's by its name: it is never
+        deleted, and would be a part of the new tables."""
+        for table in (*COMMIT_ORDER, *_FACTS):
+            for name in list_names(self.root / table):
+                if name.endswith(SUFFIX) and not is_table_file(name):
+                    raise DatasetError(
+                        f"{self.root / table / name}: not a file of segpipe's by its name, so it "
+                        "isn't deleted; move it elsewhere, for it would be read as rows"
+                    )
 
     def records(self) -> list[ShardRecord]:
         """The committed shards, by name; the index is brought up to date. Raises Stopped where the
@@ -121,7 +139,7 @@ class Store(ShardFiles):
         writer = ShardWriter(self, shard, ego=record.ego)
         with writer:
             for table in TABLES:
-                rows = pq.read_table(readable(self.path(table, record.name)), partitioning=None)
+                rows = read_table(self.path(table, record.name))
                 writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
             writer.transient, writer.transient_files, writer.replaces = (
@@ -155,6 +173,5 @@ def _foreign(root: AnyPath) -> bool:
     if is_local(root) and root.exists() and not root.is_dir():
         raise DatasetError(f"{root}: not a folder; name a folder for the dataset")
     return any(
-        p.name != temp_path(root / FILE).name and not p.name.startswith(LOCK)
-        for p in list_dir(root)
+        unfinished_name(name) != FILE and not name.startswith(LOCK) for name in list_names(root)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,15 +10,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from segpipe.core.json_text import read_json
 from segpipe.core.text import counted
 from segpipe.inference.measures.regions import Mask
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import source_of
 from segpipe.sources.ids import image_frame_id
 from segpipe.store import masks
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.verify.findings import MISSING, Finding, SourceAccount
 from segpipe.verify.frames import hashes_of
-from segpipe.verify.opened import check_schema, opened
+from segpipe.verify.opened import check_schema
 from segpipe.verify.shard import CheckedShard
 from segpipe.verify.streams import Span, check_stream
 from segpipe.verify.videos import check_video, expected_of
@@ -60,12 +61,12 @@ def read_source(path: AnyPath, stem: str) -> KnownSource:
         "ego_width",
         "ego_lengths",
     ]
-    with opened(path) as file:
+    with parquet_file(path) as file:
         said = check_schema(file, "sources")
         if said:
             raise ValueError(said)
-        json.loads((file.schema_arrow.metadata or {})[b"segpipe.facts"])
-        table = file.read(columns=columns, use_threads=False).combine_chunks()
+        read_json((file.schema_arrow.metadata or {})[b"segpipe.facts"])
+        table = read_groups(file, None, columns).combine_chunks()
     if table.num_rows != 1 or table["source_id"][0].as_py() != stem:
         raise ValueError(
             f"{counted(table.num_rows, 'row')}, of {table['source_id'].to_pylist()[:3]}: not the "

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from segpipe.core.text import counted
 from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import parquet_file
 from segpipe.verify.findings import DUPLICATED, WRONG_ROWS, WRONG_STATISTICS
 from segpipe.verify.frames import FrameRows, Ints, ints
 from segpipe.verify.keys import KeyCheck
-from segpipe.verify.opened import check_schema, opened, pieces
+from segpipe.verify.opened import check_schema, pieces
 
 ROWS_AT_ONCE = 100_000
 _COLUMNS = [
@@ -116,7 +117,7 @@ def check_class_stats(
     """What is wrong with a shard's statistics: kind of finding and a line each. Raises what a
     damaged file makes Arrow raise."""
     keys, counts = KeyCheck(frames, source_id), Counts(regions, classes, len(frames.ok_ids))
-    with opened(path, _DICTIONARIES) as file:
+    with parquet_file(path, _DICTIONARIES) as file:
         said = check_schema(file, "class_stats", _DICTIONARIES)
         if said:
             raise ValueError(said)

@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from segpipe.core.text import counted
 from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import read_table
 from segpipe.verify.findings import DUPLICATED, Finding
 from segpipe.verify.frames import shown_frame
-from segpipe.verify.opened import opened
 from segpipe.verify.shard import CheckedShard
 
 
@@ -51,10 +51,7 @@ def _both(a: AnyPath, b: AnyPath) -> list[str]:
     """The frame ids that two files share."""
     ids = []
     for path in (a, b):
-        with opened(path) as file:
-            ids.append(
-                file.read(columns=["frame_id"], use_threads=False)["frame_id"].combine_chunks()
-            )
+        ids.append(read_table(path, ["frame_id"])["frame_id"].combine_chunks())
     return list(
         ids[0]
         .filter(pc.is_in(ids[0], pa.array(ids[1]) if not isinstance(ids[1], pa.Array) else ids[1]))

@@ -22,6 +22,7 @@ from segpipe.sources.places import path_at
 from segpipe.sources.walking import not_read_in
 from segpipe.store.address import key_of
 from segpipe.store.dataset import Dataset
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.store.sources import read_source_metadata
 from segpipe.telemetry.locate import Locator
@@ -29,7 +30,6 @@ from segpipe.telemetry.read import sidecars
 from segpipe.telemetry.track import Float64
 from segpipe.verify.findings import MISSING, NOTE, WRONG_ROWS, Finding
 from segpipe.verify.frames import ints
-from segpipe.verify.opened import opened
 
 _CLOSE_S = 1e-9
 
@@ -142,8 +142,8 @@ def _compare_shard(path: AnyPath, planned: Shard | None, times_s: Float64 | None
     """What is wrong with a shard's rows by the packet index; empty where nothing is."""
     if planned is None or times_s is None:
         return "its packet index would be cut into other shards"
-    with opened(path) as file:
-        table = file.read(columns=["frame_index", "pts_s"], use_threads=False)
+    with parquet_file(path) as file:
+        table = read_groups(file, None, ["frame_index", "pts_s"])
     if table.num_rows != planned.frame_count:
         wanted = counted(planned.frame_count, "wanted frame")
         return f"{counted(table.num_rows, 'row')}, and the packet index has {wanted} there"

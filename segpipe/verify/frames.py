@@ -14,10 +14,11 @@ from segpipe.core.text import counted
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import source_of
 from segpipe.sources.ids import image_frame_id, indexed_frame_id
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.store.schema import PERMANENT, STATUS_ERROR, STATUS_OK, TRANSIENT
 from segpipe.verify.findings import DUPLICATED, WRONG_ROWS
-from segpipe.verify.opened import check_schema, opened
+from segpipe.verify.opened import check_schema
 
 _COLUMNS = [
     "frame_id",
@@ -58,11 +59,11 @@ class FrameRows:
 
 def read_frames(path: AnyPath, record: ShardRecord) -> FrameRows:
     """Read and check a shard's `frames`. Raises what a damaged file makes Arrow raise."""
-    with opened(path) as file:
+    with parquet_file(path) as file:
         said = check_schema(file, "frames")
         if said:
             raise ValueError(said)
-        table = file.read(columns=_COLUMNS, use_threads=False).combine_chunks()
+        table = read_groups(file, None, _COLUMNS).combine_chunks()
     columns = {name: _one(table[name]) for name in _COLUMNS}
     ok = pc.equal(columns["status"], STATUS_OK)
     index, height, width, valid = (

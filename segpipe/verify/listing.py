@@ -3,33 +3,25 @@ isn't ours."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
-from segpipe.runtime.files.atomic import ASIDE
+from segpipe.runtime.files.atomic import ASIDE, unfinished_name
 from segpipe.runtime.files.paths import AnyPath, is_local, list_dir
-from segpipe.runtime.files.paths import opened as opened_place
-from segpipe.store import accepted, address_file, finished, forget_mark, index, lock
+from segpipe.store import address_file, forget_mark, index, lock
 from segpipe.store.dataset import Dataset
 from segpipe.store.manifest import FILE, MIGRATING
+from segpipe.store.names import is_part_name, is_table_file
+from segpipe.store.reading import footer_metadata
 from segpipe.store.schema import SIDE_TABLES, TABLES
 from segpipe.store.table_files import READABLE
-from segpipe.verify.findings import BROKEN, FOREIGN, HALF, LEFTOVER, ORPHAN, Finding
+from segpipe.verify.findings import FOREIGN, HALF, LEFTOVER, ORPHAN, Finding
 
 _SUFFIX = ".parquet"
-_KEY = r"(path-[0-9a-f]{20}|[0-9a-f]{20}(x[0-9a-f]{8})?)"
-_OUR_NAME = re.compile(
-    rf"((images-|v[0-9]+-)?{_KEY}|[A-Za-z0-9_-]+-[0-9a-f]{{10}})(-[A-Za-z0-9_-]+)?"
-)
-"""Source id, of footage or of a stream, and part; what else lies in a table's folder and can't be
-opened may be anybody's."""
 _ALONE = frozenset({FILE, *lock.FILES})
-_INDEX = frozenset({index.FILE, accepted.FILE, finished.FILE})
-_BEGUN = frozenset({f"{FILE}{ASIDE}", f".{FILE}{ASIDE}", f".{forget_mark.FILE}{ASIDE}"})
+_BEGUN = frozenset({FILE, forget_mark.FILE})
 
 
 @dataclass
@@ -47,12 +39,6 @@ def list_files(dataset: Dataset) -> Listing:
     listing = Listing({table: {} for table in READABLE})
     for path in list_dir(dataset.root):
         if path.name in READABLE and _is_folder(path):
-            if _leads_out(dataset.root, path):
-                said = (
-                    "a link that leads out of the dataset's folder; put the files here, for "
-                    "nothing is repaired through it"
-                )
-                listing.findings.append(Finding(BROKEN, path.name, "", "", said))
             gone = forget_mark.marked_names(dataset.root, path.name)
             _list_table(listing, path.name, path, gone)
         elif path.name == index.FOLDER and _is_folder(path):
@@ -63,7 +49,7 @@ def list_files(dataset: Dataset) -> Listing:
         elif path.name == MIGRATING:
             said = "left by a migration that was killed; segpipe migrate takes it away"
             listing.findings.append(Finding(LEFTOVER, "", path.name, "", said))
-        elif path.name in _BEGUN:
+        elif unfinished_name(path.name) in _BEGUN:
             stem = path.name.removesuffix(ASIDE)
             listing.findings.append(
                 Finding(LEFTOVER, "", stem, "", "begun by a run that was killed", True)
@@ -82,7 +68,7 @@ def _list_table(listing: Listing, table: str, folder: AnyPath, gone: frozenset[s
             continue
         if _is_part(table, path):
             listing.files[table][path.name.removesuffix(_SUFFIX)] = path
-        elif path.name.endswith(_SUFFIX + ASIDE):
+        elif unfinished_name(path.name) and is_table_file(path.name):
             stem = path.name.removesuffix(ASIDE)
             listing.findings.append(
                 Finding(LEFTOVER, table, stem, "", "begun by a run that was killed", True)
@@ -104,10 +90,10 @@ def _is_part(table: str, path: AnyPath) -> bool:
 def _list_index(listing: Listing, folder: AnyPath) -> None:
     """The index is no part of the truth: only what isn't ours, or was left over, is told."""
     for path in list_dir(folder):
-        if path.name.removesuffix(ASIDE).removeprefix(".") not in _INDEX:
+        if not index.is_file_of_index(path.name):
             said = "not a part of the dataset; it is left alone"
             listing.findings.append(Finding(FOREIGN, folder.name, path.name, "", said))
-        elif path.name.endswith(ASIDE):
+        elif unfinished_name(path.name):
             stem = path.name.removesuffix(ASIDE)
             said = "begun by a run that was killed"
             listing.findings.append(Finding(LEFTOVER, folder.name, stem, "", said, True))
@@ -143,15 +129,10 @@ def _pair_up(listing: Listing) -> None:
 def is_ours(path: AnyPath) -> bool:
     """Whether segpipe wrote a file, by its footer; of one that can't be opened, by its name."""
     try:
-        with opened_place(path) as file:
-            return b"segpipe.schema_version" in (pq.read_metadata(file).metadata or {})
+        return b"segpipe.schema_version" in footer_metadata(path)
     except (OSError, pa.ArrowException, DatasetError):
-        return _OUR_NAME.fullmatch(path.name.removesuffix(_SUFFIX)) is not None
+        return is_part_name(path.name.removesuffix(_SUFFIX))
 
 
 def _is_folder(path: AnyPath) -> bool:
     return path.is_dir() if is_local(path) else True
-
-
-def _leads_out(root: AnyPath, folder: AnyPath) -> bool:
-    return is_local(folder) and is_local(root) and root.resolve() not in folder.resolve().parents

@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 
 from segpipe.core.text import counted
 from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.verify.findings import DUPLICATED, WRONG_MASK, WRONG_ROWS
 from segpipe.verify.frames import FrameRows, Ints, ints
 from segpipe.verify.keys import KeyCheck
-from segpipe.verify.opened import check_schema, opened, pieces
+from segpipe.verify.opened import check_schema, pieces
 
 RUNS_AT_ONCE = 2_000_000
 _VALUES, _LENGTHS = "values.list.element", "lengths.list.element"
@@ -24,7 +25,7 @@ def check_masks(path: AnyPath, frames: FrameRows, source_id: str) -> list[tuple[
     file makes Arrow raise."""
     keys, size, runs, fill = KeyCheck(frames, source_id), 0, 0, 0
     count = np.zeros(len(frames.ok_ids), np.int64)
-    with opened(path, ("source_id",)) as file:
+    with parquet_file(path, ("source_id",)) as file:
         said = check_schema(file, "masks", ("source_id",))
         if said:
             raise ValueError(said)
@@ -61,7 +62,7 @@ def _unequal(file: pq.ParquetFile) -> int:
     for g in range(meta.num_row_groups):
         group = meta.row_group(g)
         if group.column(column[_VALUES]).num_values != group.column(column[_LENGTHS]).num_values:
-            table = file.read_row_group(g, columns=["values", "lengths"], use_threads=False)
+            table = read_groups(file, [g], ["values", "lengths"])
             sizes = [pc.list_value_length(table[n]) for n in ("values", "lengths")]
             wrong += pc.sum(pc.not_equal(*sizes)).as_py() or 0
     return wrong

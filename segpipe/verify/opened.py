@@ -1,31 +1,21 @@
-"""Parquet files, opened and read in pieces, so that memory doesn't grow with the shard."""
+"""Parquet files, read in pieces, so that memory doesn't grow with the shard."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
-from segpipe.runtime.files.paths import AnyPath, is_local, read_bytes
+from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import read_groups
 from segpipe.store.table_files import READABLE
 from segpipe.verify.findings import BROKEN, Finding
 from segpipe.verify.listing import is_ours
 
 UNREADABLE = (DatasetError, OSError, pa.ArrowException, ValueError, KeyError, TypeError)
 """What reading a damaged file may raise."""
-
-
-@contextmanager
-def opened(path: AnyPath, dictionaries: tuple[str, ...] = ()) -> Iterator[pq.ParquetFile]:
-    """A Parquet file; the columns of `dictionaries` are read as dictionaries. A local file is read
-    without Python in between."""
-    # A memory map would be faster still, and kills the process where a file is cut off while it is
-    # read.
-    with pa.OSFile(str(path)) if is_local(path) else pa.BufferReader(read_bytes(path)) as source:
-        yield pq.ParquetFile(source, read_dictionary=list(dictionaries), pre_buffer=False)
 
 
 def pieces(
@@ -47,17 +37,17 @@ def pieces(
             continue
         size = group.column(place).num_values if weight else group.num_rows
         if groups and total + size > most:
-            yield file.read_row_groups(groups, columns=columns, use_threads=False)
+            yield read_groups(file, groups, columns)
             groups, total = [], 0
         groups.append(i)
         total += size
     if groups:
-        yield file.read_row_groups(groups, columns=columns, use_threads=False)
+        yield read_groups(file, groups, columns)
 
 
 def check_schema(file: pq.ParquetFile, table: str, dictionaries: tuple[str, ...] = ()) -> str:
     """What is wrong with a file's columns; empty where nothing is. `dictionaries` are those that
-    `opened` was asked for."""
+    `parquet_file` was asked for."""
     wanted, there = READABLE[table], file.schema_arrow
     for name in set(dictionaries) & set(there.names):
         at, found = there.get_field_index(name), there.field(name)

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from segpipe.runtime.files.paths import AnyPath, is_local
 from segpipe.sources import source_of
 from segpipe.store.address_file import FILE, FOLDER, load_addresses, write_addresses
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.verify.findings import BROKEN, NOTE, Finding
-from segpipe.verify.opened import UNREADABLE, check_schema, opened
+from segpipe.verify.opened import UNREADABLE, check_schema
 
 _STEM = FILE.removesuffix(".parquet")
 _ANEW = "the next run, or segpipe verify --repair, makes it anew from the shards"
@@ -28,10 +29,10 @@ def check_addresses(path: AnyPath | None, records: Iterable[ShardRecord]) -> lis
         said = "a folder of this name is in the way: move it elsewhere"
         return [Finding(BROKEN, FOLDER, _STEM, "", said)]
     try:
-        with opened(path) as file:
+        with parquet_file(path) as file:
             said = check_schema(file, FOLDER)
             if not said:
-                file.read(use_threads=False)
+                read_groups(file)
     except UNREADABLE as error:
         said = f"can't be read ({' '.join(str(error).split())[:200]})"
     if not said:

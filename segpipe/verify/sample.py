@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from segpipe.core.types import UInt8
 from segpipe.runtime.files.paths import AnyPath
 from segpipe.store.dataset import mask_of
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
-from segpipe.verify.opened import opened
 from segpipe.verify.recount import STATISTICS, Recount
 
 MOST_SAID = 3
@@ -51,7 +51,7 @@ def count_again(
     """Count the masks at these places of a shard's file again; the ids of those that are wrong, and
     how. `valid_pixels` are those that `frames` holds."""
     said: list[tuple[str, str]] = []
-    with opened(masks) as mask_file, opened(class_stats) as stats_file:
+    with parquet_file(masks) as mask_file, parquet_file(class_stats) as stats_file:
         stats = _Statistics(stats_file)
         for frame_id, labels in _masks(mask_file, rows):
             if isinstance(labels, str):
@@ -70,9 +70,7 @@ def _masks(file: pq.ParquetFile, rows: list[int]) -> list[tuple[str, UInt8 | str
     group = np.searchsorted(ends, rows, side="right")
     found: list[tuple[str, UInt8 | str]] = []
     for g in np.unique(group[group < len(ends)]):
-        table = file.read_row_group(
-            int(g), columns=["frame_id", "height", "width", "values", "lengths"], use_threads=False
-        )
+        table = read_groups(file, [int(g)], ["frame_id", "height", "width", "values", "lengths"])
         begin = int(ends[g]) - table.num_rows
         for row in (r - begin for r, at in zip(rows, group, strict=True) if at == g):
             found.append((table["frame_id"][row].as_py(), _labels(table, row)))
@@ -98,6 +96,6 @@ class _Statistics:
         for i in range(self.file.num_row_groups):
             limits = self.file.metadata.row_group(i).column(0).statistics
             if limits is None or not limits.has_min_max or limits.min <= frame_id <= limits.max:
-                table = self.file.read_row_group(i, columns=_COLUMNS, use_threads=False)
+                table = read_groups(self.file, [i], _COLUMNS)
                 found += table.filter(pa.compute.equal(table["frame_id"], frame_id)).to_pylist()
         return found

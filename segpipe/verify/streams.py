@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 import pyarrow.compute as pc
 
 from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.verify.findings import MISSING, WRONG_ROWS, Finding
 from segpipe.verify.frames import ints
-from segpipe.verify.opened import check_schema, opened
+from segpipe.verify.opened import check_schema
 
 MOST_HOLE_US = 5_000_000
 """Pauses below a second or three frames are no gaps, and between two shards lies the time of a
@@ -25,11 +26,11 @@ Span = tuple[int, int]
 def read_gaps(path: AnyPath) -> list[tuple[str, Span]]:
     """Source and time (UTC, microseconds) of each row of a `gaps` file, those of lag apart, which
     explain no hole: the camera was there. Raises what a damaged file makes Arrow raise."""
-    with opened(path) as file:
+    with parquet_file(path) as file:
         said = check_schema(file, "gaps")
         if said:
             raise ValueError(said)
-        table = file.read(columns=["source_id", "kind", "start_time", "stop"], use_threads=False)
+        table = read_groups(file, None, ["source_id", "kind", "start_time", "stop"])
     table = table.filter(pc.not_equal(table["kind"], "lag")).combine_chunks()
     if not table.num_rows:
         return []

@@ -631,7 +631,7 @@ def test_findings_name_images_by_their_files(out: Path) -> None:
     assert any(re.search(r"/footage/stills/\d\.png: ", text) for text in said), said
 
 
-def test_nothing_is_removed_through_a_link_that_leads_out(
+def test_a_table_that_is_a_link_is_refused_and_nothing_is_removed_through_it(
     out: Path, tmp_path: Path, segpipe: Call
 ) -> None:
     (out / "masks").rename(tmp_path / "elsewhere")
@@ -639,8 +639,8 @@ def test_nothing_is_removed_through_a_link_that_leads_out(
     (out / "masks" / "clip-1.parquet.tmp").touch()
     part(out, "class_stats").unlink()
     before = sorted(tmp_path.rglob("*"))
-    code, text, _ = segpipe("verify", out, "--repair")
-    assert (code, "a link that leads out" in text) == (8, True)
+    code, _, errors = segpipe("verify", out, "--repair")
+    assert (code, "masks: a link, and a dataset holds plain files" in errors) == (5, True)
     assert sorted(p for p in tmp_path.rglob("*") if ".lock" not in p.name) == [
         p for p in before if ".lock" not in p.name
     ]

@@ -13,13 +13,12 @@ from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from segpipe.analysis.report.still import overlay_data_uri
 from segpipe.core.errors import SegpipeError
 from segpipe.sources import source_of
 from segpipe.store.dataset import Dataset
-from segpipe.store.reading import readable
+from segpipe.store.reading import read_table
 from segpipe.store.records import ShardRecord, read_record
 from segpipe.store.schema import WHOLE_FRAME
 
@@ -97,7 +96,7 @@ def gaps_of(dataset: Dataset) -> list[Gap]:
 def _tables(dataset: Dataset, table: str, columns: list[str]) -> Iterator[pa.Table]:
     for path in dataset.files(table):
         try:
-            yield pq.read_table(readable(path), columns=columns, partitioning=None)
+            yield read_table(path, columns)
         except _UNREADABLE:
             continue
 

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from segpipe.pipeline.retries import MOST_ATTEMPTS
 from segpipe.sources import source_of
 from segpipe.sources.ids import image_frame_id
 from segpipe.store.dataset import Dataset
-from segpipe.store.reading import readable
+from segpipe.store.reading import read_table
 from segpipe.store.schema import PERMANENT, STATUS_ERROR, TRANSIENT
 
 _COLUMNS = ["frame_id", "source_id", "frame_index", "pts_s", "error", "error_class"]
@@ -97,13 +97,9 @@ def _failed_frames(dataset: Dataset) -> Iterator[dict[str, Any]]:
         source = record.source
         by_file = source_of(source.kind).files_are_frames
         images = {image_frame_id(source.source_id, f.name): f.uri for f in record.files if by_file}
-        table = pq.read_table(
-            readable(dataset.root / "frames" / f"{record.name}.parquet"),
-            columns=_COLUMNS,
-            filters=[("status", "=", STATUS_ERROR)],
-            partitioning=None,
-        )
-        for row in table.to_pylist():
+        path = dataset.root / "frames" / f"{record.name}.parquet"
+        table = read_table(path, [*_COLUMNS, "status"])
+        for row in table.filter(pc.equal(table["status"], STATUS_ERROR)).to_pylist():
             whole = not by_file and row["frame_index"] is None and row["pts_s"] is None
             yield {
                 "uri": images.get(row["frame_id"], source.uri),
@@ -123,9 +119,7 @@ def _gaps(dataset: Dataset) -> Iterator[dict[str, Any]]:
     files = dataset.files("gaps")
     uris = {r.source.source_id: r.source.uri for r in dataset.records()} if files else {}
     for path in files:
-        for row in pq.read_table(
-            readable(path), columns=_GAP_COLUMNS, partitioning=None
-        ).to_pylist():
+        for row in read_table(path, _GAP_COLUMNS).to_pylist():
             if row["kind"] == _NOT_RUNNING:
                 continue
             said = f"{row['kind']}: {row['reason']}" if row["reason"] else row["kind"]

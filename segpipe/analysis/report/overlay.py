@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
 
 from segpipe.core.config.job import Sampling
 from segpipe.core.errors import DatasetError
@@ -19,7 +18,7 @@ from segpipe.sources import open_shard, source_of
 from segpipe.sources.identity import what_changed
 from segpipe.store.address import key_of
 from segpipe.store.dataset import Dataset, mask_of
-from segpipe.store.reading import readable
+from segpipe.store.reading import parquet_file, read_groups, read_table
 from segpipe.store.records import ShardRecord
 
 OPACITY = 0.5
@@ -88,9 +87,9 @@ def frames_again(record: ShardRecord, sampling: Sampling) -> Iterator[Frame | Fr
 
 def masks_of(path: AnyPath) -> Iterator[tuple[str, UInt8]]:
     """The frame ids and label maps of a `masks` file, a row group in memory at a time."""
-    with pq.ParquetFile(readable(path)) as file:
+    with parquet_file(path) as file:
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
+            table = read_groups(file, [group])
             for row, frame_id in enumerate(table["frame_id"].to_pylist()):
                 yield frame_id, mask_of(table, row)
 
@@ -162,9 +161,7 @@ def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int
     total = np.zeros(VOID + 1, np.int64)
     for file in dataset.files("class_stats"):
         if file.name in names:
-            table = pq.read_table(
-                readable(file), columns=["class_id", "pixel_count"], partitioning=None
-            )
+            table = read_table(file, ["class_id", "pixel_count"])
             np.add.at(total, table["class_id"].to_numpy(), table["pixel_count"].to_numpy())
     order = [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
     return sorted(order[:most])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from segpipe.core.text import counted
 from segpipe.pipeline.live.counts import StreamReport
 from segpipe.pipeline.reports import RunReport
-from segpipe.runtime.files.paths import size_bytes
+from segpipe.runtime.files.listing import size_bytes
 from segpipe.store.dataset import Dataset
 
 NOTE = "note: "

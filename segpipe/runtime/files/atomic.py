@@ -8,6 +8,8 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,17 +19,40 @@ from pathlib import Path
 from segpipe.runtime.files.paths import AnyPath, is_local, reaching
 
 ASIDE = ".tmp"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+_TEMPORARY = re.compile(r"\.?(?P<name>.+?)(\.[0-9a-f]{16})?\.tmp")
+"""With the digits, as they are written now; without, as earlier versions wrote them."""
 
 
-def temp_path(path: AnyPath) -> Path:
+def temp_path(path: AnyPath, ending: str = "") -> Path:
     """Where a file is written before it is whole: beside it, hidden, so that neither the glob
     `*.parquet` nor a reader of the whole folder (pyarrow skips names that begin with a dot) sees
-    it; for an object store, in a private folder of this machine."""
+    it; for an object store, in a private folder of this machine. Within a process it is the same
+    each time; nobody else can know it, and put a link there. `ending` is for libraries that go by
+    a name's end."""
     if is_local(path):
-        return path.with_name("." + path.name + ASIDE)
+        return path.with_name(f".{path.name}.{_token(os.getpid())}{ASIDE}{ending}")
     return _private(os.getpid()) / (
         hashlib.blake2b(str(path).encode(), digest_size=12).hexdigest() + ASIDE
     )
+
+
+def new_temp_file(path: AnyPath, ending: str = "") -> Path:
+    """Make the file of `temp_path`, empty; nothing that is there is written to. Raises OSError."""
+    file = temp_path(path, ending)
+    try:
+        handle = os.open(file, _NEW, 0o666)
+    except FileExistsError:  # what this process began before, and couldn't remove
+        file.unlink()
+        handle = os.open(file, _NEW, 0o666)
+    os.close(handle)
+    return file
+
+
+def unfinished_name(name: str) -> str:
+    """What a file with a name of `temp_path` would have become; empty for any other name."""
+    found = _TEMPORARY.fullmatch(name)
+    return found["name"] if found else ""
 
 
 def publish(path: AnyPath) -> None:
@@ -50,7 +75,7 @@ def atomic_write(path: AnyPath) -> Iterator[Path]:
     """Where to write a file, which is published at the end of the block; of one that couldn't be
     written nothing stays."""
     try:
-        yield temp_path(path)
+        yield new_temp_file(path)
         publish(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -84,6 +109,12 @@ def flush_folder(folder: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+@lru_cache(maxsize=1)
+def _token(process: int) -> str:
+    """Digits that this process alone knows; a fork gets others."""
+    return secrets.token_hex(8)
 
 
 @lru_cache(maxsize=1)

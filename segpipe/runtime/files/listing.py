@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from segpipe.runtime.files.atomic import temp_path
+from segpipe.runtime.files.atomic import new_temp_file
 from segpipe.runtime.files.paths import AnyPath, is_local, reaching
 
 _ETAGS = ("ETag", "etag")
@@ -49,7 +51,7 @@ def list_states(folder: AnyPath, suffix: str) -> list[FileState]:
 
 def _of_entry(entry: os.DirEntry[str]) -> FileState:
     try:
-        status = entry.stat()
+        status = entry.stat(follow_symlinks=False)
     except OSError:  # whoever opens it is told why
         return FileState(entry.name, -1, "")
     mark = f"{status.st_mtime_ns}-{status.st_ino}"
@@ -62,6 +64,25 @@ def _of_object(item: dict[str, Any]) -> FileState:
     return FileState(name, int(item.get("size") or 0), etag)
 
 
+def size_bytes(folder: AnyPath) -> int:
+    """Bytes of all files in a folder and below; no link is followed."""
+    if is_local(folder):
+        return sum(_sizes(folder))
+    with reaching(folder):
+        return int(folder.fs.du(folder.path))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    waiting = [str(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry.stat(follow_symlinks=False).st_size
+
+
 def clock_ns(path: AnyPath) -> int:
     """The time by the clock that marks the files beside `path`, in nanoseconds since 1970: that of
     a network drive is another machine's. 0 on an object store, whose marks are of the content.
@@ -70,8 +91,7 @@ def clock_ns(path: AnyPath) -> int:
     """
     if not is_local(path):
         return 0
-    aside = temp_path(path)
-    aside.write_bytes(b"?")
+    aside = new_temp_file(path)
     now_ns = aside.stat().st_mtime_ns
     aside.unlink()
     return now_ns

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from segpipe.core.errors import ConfigError, DatasetError
 from segpipe.core.redact import redact
+from segpipe.runtime.files.plain import MOST_TEXT_BYTES, check_plain, read_plain, too_large
 
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
@@ -85,9 +86,14 @@ def reach(root: AnyPath) -> None:
 def list_dir(folder: AnyPath, suffix: str = "") -> list[AnyPath]:
     """What lies in a folder, by name: all, or what ends in `suffix`. A folder that isn't there is
     empty."""
+    return [folder / name for name in list_names(folder) if name.endswith(suffix)]
+
+
+def list_names(folder: AnyPath) -> list[str]:
+    """The names of what lies in a folder, sorted; none where it isn't there."""
     try:
         if is_local(folder):
-            return [folder / n for n in sorted(os.listdir(folder)) if n.endswith(suffix)]
+            return sorted(os.listdir(folder))
         with reaching(folder):
             names = {
                 str(p).rstrip("/").rpartition("/")[2]
@@ -95,15 +101,7 @@ def list_dir(folder: AnyPath, suffix: str = "") -> list[AnyPath]:
             }
     except FileNotFoundError:
         return []
-    return [folder / n for n in sorted(names - {folder.name, ""}) if n.endswith(suffix)]
-
-
-def size_bytes(folder: AnyPath) -> int:
-    """Bytes of all files in a folder and below."""
-    if is_local(folder):
-        return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    with reaching(folder):
-        return int(folder.fs.du(folder.path))
+    return sorted(names - {folder.name, ""})
 
 
 def remove(path: AnyPath) -> None:
@@ -112,9 +110,9 @@ def remove(path: AnyPath) -> None:
         path.unlink() if is_local(path) else path.fs.rm_file(path.path)
 
 
-def remove_folder(folder: AnyPath) -> None:
-    """Delete a folder of files, there or not; what lies in it and is no file stays, and the folder
-    with it. Raises DatasetError where a file can't be deleted."""
+def remove_folder(folder: AnyPath, is_ours: Callable[[str], bool]) -> None:
+    """Delete the files of a folder, there or not, whose names are ours, and the folder if nothing
+    else is in it. Raises DatasetError where a file can't be deleted."""
     try:
         # One by one: to fsspec's own, a name with brackets is a pattern; and nothing that is left
         # over may go unnoticed.
@@ -123,7 +121,7 @@ def remove_folder(folder: AnyPath) -> None:
             [
                 p
                 for p in list_dir(folder)
-                if not (is_local(p) and p.is_dir() and not p.is_symlink())
+                if is_ours(p.name) and not (is_local(p) and p.is_dir() and not p.is_symlink())
             ],
         )
     except OSError as error:
@@ -135,17 +133,24 @@ def remove_folder(folder: AnyPath) -> None:
             folder.rmdir()
 
 
-def read_bytes(path: AnyPath) -> bytes:
-    """A small file whole, by one request. Raises FileNotFoundError."""
+def read_bytes(path: AnyPath, most_bytes: int = MOST_TEXT_BYTES) -> bytes:
+    """A small file whole, by one request. Raises FileNotFoundError, and DatasetError for one of
+    more than `most_bytes` or a local one that is no plain file."""
+    if is_local(path):
+        return read_plain(path, most_bytes)
     with reaching(path):
-        found: bytes = path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+        found: bytes = path.fs.cat_file(path.path, start=0, end=most_bytes + 1)
+    if len(found) > most_bytes:
+        raise too_large(path, most_bytes)
     return found
 
 
 @contextlib.contextmanager
 def opened(path: AnyPath) -> Iterator[str | IO[bytes]]:
-    """A file to read pieces of, such as a footer."""
+    """A plain file to read pieces of, such as a footer. Raises DatasetError for a local one that
+    isn't plain."""
     if is_local(path):
+        check_plain(path)
         yield str(path)
         return
     with reaching(path), path.fs.open(path.path, "rb", cache_type="none") as file:

@@ -13,6 +13,7 @@ from segpipe.core.types import UInt8
 from segpipe.inference.measures.components import components
 from segpipe.inference.measures.regions import Regions
 from segpipe.store import masks
+from segpipe.store.reading import read_groups
 
 COLUMNS = ("largest_x_min", "largest_y_min", "largest_x_max", "largest_y_max")
 
@@ -35,7 +36,7 @@ def with_boxes(
     for i, frame_id in enumerate(rows["frame_id"].to_pylist()):
         places[frame_id].append(i)
     for group in range(mask_file.num_row_groups):
-        table = mask_file.read_row_group(group)
+        table = read_groups(mask_file, [group])
         for row, frame_id in enumerate(table["frame_id"].to_pylist()):
             labels = _labels(table, row)
             found = components(labels, regions.for_size(*labels.shape), classes)

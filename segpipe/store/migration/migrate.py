@@ -15,6 +15,7 @@ from segpipe.core.text import one_line_text
 from segpipe.inference.measures.regions import Regions
 from segpipe.runtime.files.paths import AnyPath, is_local, list_dir, path_of
 from segpipe.store.address_file import write_addresses
+from segpipe.store.closed import check_closed
 from segpipe.store.lock import exclusive
 from segpipe.store.manifest import (
     FILE,
@@ -67,6 +68,7 @@ def migrate(path: str | AnyPath, on_shards: OnShards = lambda done, total: None)
             f"{root}: a dataset on an object store can't be migrated in place: copy it to a "
             "folder, migrate it there and copy it back"
         )
+    check_closed(root)
     content = read_any_content(root)
     if content is None:
         raise DatasetError(f"{root}: not a dataset (no {FILE} in it)")

@@ -17,6 +17,7 @@ from segpipe.store.geo import Bounds
 from segpipe.store.migration.columns import present_columns, renamed
 from segpipe.store.migration.largest import lacks_boxes, with_boxes
 from segpipe.store.migration.new_ids import NewSource
+from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.store.refresh import places_hold
 from segpipe.store.schema import COMMIT_ORDER
@@ -73,22 +74,22 @@ def migrate_shard(
         source = old.path(table, move.old.name)
         if table == "gaps" and not source.exists():
             continue
-        with pq.ParquetFile(source) as file:
+        with parquet_file(source) as file:
             if table == "class_stats":
                 _write(new, table, move, [_statistics(move, file, old, regions)])
             elif table == "frames":
                 _write_frames(new, move, file, locator)
             else:
-                groups = (file.read_row_group(i) for i in range(file.num_row_groups))
+                groups = (read_groups(file, [i]) for i in range(file.num_row_groups))
                 _write(new, table, move, groups)
 
 
 def _statistics(
     move: ShardMove, file: pq.ParquetFile, old: ShardFiles, regions: Regions
 ) -> pa.Table:
-    rows = file.read()
+    rows = read_groups(file)
     if lacks_boxes(rows):
-        with pq.ParquetFile(old.path("masks", move.old.name)) as mask_file:
+        with parquet_file(old.path("masks", move.old.name)) as mask_file:
             rows = with_boxes(rows, mask_file, regions, len(old.classes))
     return rows
 
@@ -117,8 +118,8 @@ def _write(
 def _write_frames(new: ShardFiles, move: ShardMove, file: pq.ParquetFile, locator: Locator) -> None:
     """Write a shard's frames with its record. Where its times and positions follow from the facts
     of its source, the record says so, and no run has to look at them."""
-    groups = [file.read_row_group(i) for i in range(file.num_row_groups)]
-    rows = present_columns("frames", renamed(file.read(), "frame_id", move.frame_id))
+    groups = [read_groups(file, [i]) for i in range(file.num_row_groups)]
+    rows = present_columns("frames", renamed(read_groups(file), "frame_id", move.frame_id))
     record, bounds = replace(move.new, facts=""), Bounds()
     bounds.add(rows)
     if not source_of(record.source.kind).replayable:

@@ -10,19 +10,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segpipe.core.json_text import read_json
 from segpipe.core.types import SourceInfo
 from segpipe.runtime.files.atomic import atomic_write
 from segpipe.store.file_streams import KEY
 from segpipe.store.migration.new_ids import NewSource
-from segpipe.store.reading import read_whole
+from segpipe.store.reading import parquet_file, read_groups, read_table
 from segpipe.store.schema import SCHEMA_VERSION, SOURCES
 
 
 def read_info(path: Path) -> SourceInfo:
     """Which source a file of `sources` is of. Raises what a damaged file makes Arrow raise."""
-    with pq.ParquetFile(path) as file:
-        row = file.read(columns=["source_id", "kind", "uri"], use_threads=False).to_pylist()[0]
-        extra = json.loads((file.schema_arrow.metadata or {})[KEY.encode()])
+    with parquet_file(path) as file:
+        row = read_groups(file, None, ["source_id", "kind", "uri"]).to_pylist()[0]
+        extra = read_json((file.schema_arrow.metadata or {})[KEY.encode()])
     return SourceInfo(row["source_id"], row["kind"], row["uri"], extra.get("stream"))
 
 
@@ -30,9 +31,9 @@ def migrate_source(
     path: Path, folder: Path, old: SourceInfo, found: Mapping[str, NewSource]
 ) -> None:
     """Write a source's row into another folder `sources`, under its new id."""
-    table = read_whole(path)
+    table = read_table(path)
     row: dict[str, Any] = table.to_pylist()[0]
-    extra = json.loads(table.schema.metadata[KEY.encode()])
+    extra = read_json(table.schema.metadata[KEY.encode()])
     source = found[old.source_id]
     _rename(row, old, source)
     row["drive_id"] = _new_id(row["drive_id"], found)

@@ -14,16 +14,30 @@ from pathlib import Path
 from typing import Any
 
 from segpipe.core.errors import DatasetError
+from segpipe.core.json_text import read_json
 from segpipe.core.text import one_line_text
-from segpipe.runtime.files.atomic import ASIDE, flush_folder, make_folder, write_text
-from segpipe.runtime.files.paths import list_dir, remove, remove_folder, size_bytes
+from segpipe.runtime.files.atomic import (
+    ASIDE,
+    flush_folder,
+    make_folder,
+    unfinished_name,
+    write_text,
+)
+from segpipe.runtime.files.listing import size_bytes
+from segpipe.runtime.files.paths import list_dir, remove, remove_folder
+from segpipe.runtime.files.plain import read_plain
 from segpipe.store.address_file import FOLDER as ADDRESSES
 from segpipe.store.index import FOLDER as INDEX
+from segpipe.store.index import is_file_of_index
 from segpipe.store.manifest import MIGRATING
+from segpipe.store.names import is_table_file
 from segpipe.store.schema import SIDE_TABLES, TABLES
 from segpipe.store.sources import FOLDER as SOURCES
 
 TABLE_FOLDERS = (*TABLES, *SIDE_TABLES, SOURCES, ADDRESSES)
+_READY, _PLAN = "ready.json", "plan.json"
+_MOST_NOTE = 2**30
+"""A plan names every file of the footage."""
 _SPARE = 1.05
 """So much of the old tables' size has to be free: new columns take little."""
 
@@ -34,7 +48,7 @@ class Beside:
     def __init__(self, root: Path) -> None:
         self.root, self.folder = root, root / MIGRATING
         self.new, self.old = self.folder / "new", self.folder / "old"
-        self._ready, self._plan = self.folder / "ready.json", self.folder / "plan.json"
+        self._ready, self._plan = self.folder / _READY, self.folder / _PLAN
 
     def begin(self, plan: dict[str, Any]) -> dict[str, Any]:
         """Make the folders; the plan that holds. What is there already stays where it was made of
@@ -74,12 +88,13 @@ class Beside:
         """Note that the new dataset is whole."""
         for name in TABLE_FOLDERS:
             for path in list_dir(self.new / name, ASIDE):
-                remove(path)
+                if is_table_file(path.name):
+                    remove(path)
         write_text(self._ready, json.dumps(said) + "\n")
 
     def swap(self) -> None:
         """Put the new tables into the place of the old ones, as far as that hasn't been done."""
-        remove_folder(self.root / INDEX)
+        remove_folder(self.root / INDEX, is_file_of_index)
         make_folder(self.old)
         for name in TABLE_FOLDERS:
             place, new = self.root / name, self.new / name
@@ -101,18 +116,25 @@ class Beside:
         flush_folder(self.folder)
         for name in TABLE_FOLDERS:
             for other in [p.name for p in list_dir(self.old / name)]:
-                if not other.endswith((".parquet", ASIDE)):
+                if not is_table_file(other):
                     (self.old / name / other).rename(self.root / name / other)
             for side in (self.old, self.new):
-                remove_folder(side / name)
+                remove_folder(side / name, is_table_file)
         for folder in (self.old, self.new, self.folder):
-            remove_folder(folder)
+            remove_folder(folder, _is_note)
+
+
+def _is_note(name: str) -> bool:
+    """Whether a file has the name of one of the two notes, whole or begun."""
+    return (unfinished_name(name) or name) in {_READY, _PLAN}
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     """A note; None where it isn't there. Raises DatasetError where it can't be read."""
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(read_plain(path, _MOST_NOTE))
+        if not isinstance(found, dict):
+            raise ValueError("no note of segpipe's")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
