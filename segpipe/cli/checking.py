@@ -91,10 +91,15 @@ def report(args: Namespace) -> int:
     require("analysis", "segpipe report", modules=("jinja2",))
     from segpipe.analysis.report.page import write_page
     from segpipe.store.dataset import open_dataset
+    from segpipe.store.footage_roots import outside
 
     check_files([args.output], args.force)
     dataset = open_dataset(args.dataset, tuple(args.footage))
     with checking("report", args.quiet > 0) as progress:
-        stills = write_page(dataset, Path(args.output), on_progress=progress.reach)
-    print(f"{one_line_text(args.output)}: {counted(stills, 'still')}")
+        page = write_page(dataset, Path(args.output), on_progress=progress.reach)
+    print(f"{one_line_text(args.output)}: {counted(len(page.stills), 'still')}")
+    if page.closed and args.quiet < 2:
+        sources = counted(len(page.closed), "source")
+        said = f"segpipe: footage of {sources} isn't shown: {outside(page.closed[0])}"
+        print(one_line_text(said), file=sys.stderr)
     return EXIT_OK

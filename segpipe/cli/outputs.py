@@ -29,8 +29,8 @@ def add_footage(command: argparse.ArgumentParser) -> None:
         default=[],
         type=path_name,
         metavar="ROOT",
-        help="a folder to look in for footage that isn't where it was seen last (may be given "
-        "several times)",
+        help="a folder to look in for footage that isn't where it was seen last, or of a dataset "
+        "that no run of yours made (may be given several times)",
     )
 
 

@@ -3,17 +3,20 @@ still being written, or has gone."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from segpipe.core.config.job import Job
 from segpipe.core.text import counted, printable_text
+from segpipe.runtime.files.paths import AnyPath
 from segpipe.sources import Footage, discover, source_of
 from segpipe.sources.known_files import FoundFile
 from segpipe.sources.places import resolved
 from segpipe.sources.settling import unsettled
 from segpipe.store.address import is_below
 from segpipe.store.addresses import Addresses
+from segpipe.store.footage_roots import MOST_ROOTS, note_roots, noted_roots
 
 _TO_DO = frozenset({"new", "grown", "replaced", "another"})
 
@@ -52,6 +55,21 @@ def note_addresses(addresses: Addresses, footage: Footage) -> None:
         for f in s.files
     }
     addresses.see([*footage.files, *(copy for copy, _ in footage.copies)], sources)
+
+
+def note_roots_of(job: Job, root: AnyPath, footage: Footage) -> None:
+    """Note, outside of the dataset, from where this run read footage for it: from there it may be
+    opened again."""
+    inputs = [str(resolved(Path(text).expanduser())) for text in job.inputs]
+    folders = {text for text in inputs if os.path.isdir(text)}
+    linked = getattr(job, "follow_links", False)
+    if not linked and len(folders) == len(inputs) and folders <= set(noted_roots(root)):
+        return
+    paths = {str(s.path) for s in footage.sources}
+    others = paths if linked else {p for p in paths if not any(is_below(p, f) for f in folders)}
+    if len(others) > MOST_ROOTS:
+        others = {os.path.dirname(p) for p in others}
+    note_roots(root, folders | others)
 
 
 def _on_copies(footage: Footage) -> list[str]:

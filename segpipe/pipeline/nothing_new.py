@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from segpipe.core.config.job import Job
 from segpipe.pipeline.facts_key import facts_key
-from segpipe.pipeline.footage import FoundFootage, note_addresses
+from segpipe.pipeline.footage import FoundFootage, note_addresses, note_roots_of
 from segpipe.pipeline.probe.notes import notes_on_footage
 from segpipe.pipeline.probe.streams import with_parts
 from segpipe.pipeline.reports import Prepared
@@ -84,6 +84,7 @@ def nothing_to_do(
         addresses = addresses_now()
         note_addresses(addresses, found.footage)
         write_addresses(root, addresses)
+    note_roots_of(job, root, found.footage)
     return Prepared(
         job,
         None,

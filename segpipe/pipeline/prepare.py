@@ -13,7 +13,7 @@ from segpipe.core.errors import ConfigError
 from segpipe.core.text import counted
 from segpipe.core.types import Shard
 from segpipe.pipeline.committed import CommittedShards
-from segpipe.pipeline.footage import FoundFootage, find_footage, note_addresses
+from segpipe.pipeline.footage import FoundFootage, find_footage, note_addresses, note_roots_of
 from segpipe.pipeline.live.plan import notes_on, notes_on_plans, plan_streams, streams_of
 from segpipe.pipeline.nothing_new import addresses_as_now, all_done, nothing_to_do
 from segpipe.pipeline.output import held, output_folder, store_for
@@ -132,6 +132,7 @@ def _prepared(
 ) -> Prepared:
     """What is left to do of the footage; the dataset is held."""
     root = store.root
+    note_roots_of(job, root, found.footage)
     note_addresses(addresses, found.footage)
     before = take_out_unseen(store, known, known_metadata(root, addresses), addresses)
     footage = with_parts(job, found.footage, root)

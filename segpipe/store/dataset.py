@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -28,10 +29,12 @@ from segpipe.store import index, masks
 from segpipe.store.address_file import load_addresses, located
 from segpipe.store.closed import check_closed
 from segpipe.store.connection import connect, read_only
+from segpipe.store.footage_roots import files_of, is_within, noted_roots
 from segpipe.store.forget_mark import marked_names
 from segpipe.store.manifest import FILE, Manifest, read_manifest
-from segpipe.store.reading import parquet_file, read_groups
+from segpipe.store.reading import check_columns, parquet_file, read_groups
 from segpipe.store.records import ShardRecord
+from segpipe.store.schema import MASKS
 from segpipe.store.table_files import READABLE, file_schema
 
 if TYPE_CHECKING:
@@ -50,7 +53,8 @@ class Dataset:
     root: AnyPath
     manifest: Manifest
     footage: tuple[str, ...] = ()
-    """Folders to look for footage in that isn't where it was seen last."""
+    """Folders to look for footage in that isn't where it was seen last, or where no run of the
+    user's into this folder read it."""
 
     @property
     def classes(self) -> tuple[ClassInfo, ...]:
@@ -126,6 +130,16 @@ class Dataset:
         addresses.see(found, {f.key: f.source_id for f in found if f.source_id})
         return [located(r, addresses) for r in records]
 
+    def may_open(self, record: ShardRecord) -> bool:
+        """Whether a shard's footage lies where the user's own runs into this folder read it, or in
+        the folders `footage`: a dataset from elsewhere may name any file of this machine."""
+        return all(is_within(uri, self._roots) for uri in files_of(record))
+
+    @cached_property
+    def _roots(self) -> frozenset[str]:
+        named = {os.path.realpath(os.path.expanduser(folder)) for folder in self.footage}
+        return frozenset({*named, *noted_roots(self.root)})
+
     @cached_property
     def _found_footage(self) -> list[FoundFile]:
         """The files in the folders `footage`, looked for once. Raises SourceError for one that
@@ -142,6 +156,7 @@ class Dataset:
         source_id = frame_id.partition(":")[0]
         for path in [p for p in self.files("masks") if p.name.startswith(f"{source_id}-")]:
             with parquet_file(path) as file:
+                check_columns(file, path, MASKS.names)
                 for group in range(file.num_row_groups):
                     ids = read_groups(file, [group], ["frame_id"])["frame_id"]
                     row = pc.index(ids, frame_id).as_py()
@@ -162,8 +177,8 @@ def mask_of(table: pa.Table, row: int) -> UInt8:
 
 def open_dataset(path: str | AnyPath, footage: tuple[str, ...] = ()) -> Dataset:
     """Open a dataset's folder or URL; `footage` are folders to look for footage in that isn't where
-    it was seen last. Raises DatasetError where it isn't one, or can't be
-    reached."""
+    it was seen last, or where no run of the user's into this folder read it. Raises DatasetError
+    where it isn't one, or can't be reached, and for one that leads out of its folder."""
     root = path_of(path)
     if is_local(root) and not root.exists():
         raise DatasetError(f"{path}: no such folder; segpipe run INPUT -o {path} makes it")

@@ -11,6 +11,7 @@ from segpipe.core.errors import DatasetError
 from segpipe.core.json_text import read_json
 from segpipe.core.video_streams import FileStreams, VideoStream
 from segpipe.runtime.files.paths import AnyPath
+from segpipe.store.names import table_file
 from segpipe.store.reading import footer_metadata
 from segpipe.telemetry.metadata import SourceMetadata
 
@@ -37,7 +38,7 @@ def read_streams(root: AnyPath, source_id: str) -> FileStreams | None:
     """The streams of a source's file; None where it has no row, or one that can't be read or says
     nothing of them."""
     try:
-        path = root / FOLDER / f"{source_id}.parquet"
+        path = table_file(root, FOLDER, source_id)
         content = read_json(footer_metadata(path)[KEY.encode()])
         return streams_of_content(content)
     except (KeyError, TypeError, ValueError, OSError, DatasetError, pa.ArrowException):

@@ -19,6 +19,7 @@ from segpipe.core.errors import DatasetError
 from segpipe.runtime.files.memory import bounded_memory, most_bytes, too_much
 from segpipe.runtime.files.paths import AnyPath, is_local, opened, read_bytes
 from segpipe.runtime.files.plain import check_plain
+from segpipe.store.schema import ADDRESSES, SIDE_TABLES, SOURCES, TABLES
 
 MOST_FOOTER_BYTES = 256 * 2**20
 """The longest footer: of a shard of 100,000 frames, in row groups of 64, it takes some 10 MB."""
@@ -28,6 +29,14 @@ _TAIL_BYTES = 8
 """At a Parquet file's end: the length of the footer, and `PAR1`."""
 _LEAST_BYTES = 4
 """Of a value in memory, in a column of numbers or as the place of a text."""
+
+
+_SCHEMAS: dict[str, pa.Schema] = {
+    **TABLES,
+    **SIDE_TABLES,
+    "sources": SOURCES,
+    "addresses": ADDRESSES,
+}
 
 
 @contextmanager
@@ -46,12 +55,36 @@ def read_table(path: AnyPath, columns: list[str] | None = None) -> pa.Table:
     neither pyarrow.dataset nor, with it, pandas. Raises as `parquet_file`, and DatasetError for a
     column that the file lacks."""
     with parquet_file(path) as file:
-        lacking = [c for c in columns or () if c not in file.schema_arrow.names]
-        if lacking:
-            raise DatasetError(
-                f"{path}: it lacks the column {lacking[0]}; segpipe verify lists what is wrong"
-            )
+        check_columns(file, path, columns)
         return read_groups(file, None, columns)
+
+
+def check_columns(file: pq.ParquetFile, path: AnyPath, columns: list[str] | None = None) -> None:
+    """Raises DatasetError where a table's file lacks one of the columns, or has it with another
+    type."""
+    said = _wrong_columns(file.schema_arrow, path.parent.name, columns)
+    if said:
+        raise DatasetError(f"{path}: {said}; segpipe verify lists what is wrong")
+
+
+def _wrong_columns(there: pa.Schema, table: str, columns: list[str] | None) -> str:
+    """What is wrong with the columns that are read of a table; empty where nothing is."""
+    lacking = [c for c in columns or () if c not in there.names]
+    if lacking:
+        return f"it lacks the column {lacking[0]}"
+    kinds = {f.name: f.type for f in _SCHEMAS.get(table, ())}
+    wanted = [c for c in columns or there.names if c in kinds]
+    other = [c for c in wanted if not _same_kind(there.field(c).type, kinds[c])]
+    return f"its column {other[0]} has another type" if other else ""
+
+
+def _same_kind(there: pa.DataType, wanted: pa.DataType) -> bool:
+    """Whether the values are of one type, whatever the fields within it are called."""
+    if pa.types.is_nested(wanted):
+        return bool(there.id == wanted.id)
+    return bool(there.equals(wanted)) or (
+        pa.types.is_string(wanted) and pa.types.is_large_string(there)
+    )
 
 
 def read_groups(

@@ -18,10 +18,9 @@ from segpipe.store.reading import footer_metadata
 SHARD_KEY = "segpipe.shard"
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _LISTS = ("failed_files", "transient_files", "chosen")
-_NUMBERS = (
-    *("frames", "failed", "start", "stop", "siblings", "expected", "attempt", "transient"),
-    *("begin_us", "end_us"),
-)
+_COUNTS = ("frames", "failed", "start", "stop", "siblings", "expected", "attempt", "transient")
+_TIMES = ("begin_us", "end_us")
+_MOST_COUNT = 2**40
 _TEXTS = ("facts", "places", "replaces", "ego")
 _MOST_NUMBER = 2**63
 
@@ -142,12 +141,15 @@ def parse_record(text: str, name: str) -> ShardRecord:
 def _check_kinds(content: dict[str, Any], source: SourceInfo, files: tuple[FileStamp, ...]) -> None:
     """Raises TypeError or ValueError for a record whose values aren't of the kinds that segpipe
     writes: whoever reads them goes by these."""
-    numbers = [content[n] for n in _NUMBERS if n in content]
+    counts = [content[n] for n in _COUNTS if n in content]
+    counts += [*content["chosen"], *([] if source.stream is None else [source.stream])]
+    numbers = [content[n] for n in _TIMES if n in content]
     numbers += [n for f in files for n in (f.size_bytes, f.mtime_ns)]
     texts = [source.kind, source.uri, *(content[n] for n in _TEXTS if n in content)]
     texts += [t for f in files for t in (f.name, f.uri, f.body)]
     names = [*content["failed_files"], *content.get("transient_files", ())]
-    numbers += [*content["chosen"], *([] if source.stream is None else [source.stream])]
+    if not all(type(n) is int and 0 <= n < _MOST_COUNT for n in counts):
+        raise TypeError("one of its counts is none")
     if not all(type(n) is int and abs(n) < _MOST_NUMBER for n in numbers):
         raise TypeError("one of its numbers is none")
     if not all(type(text) is str for text in (*texts, *names)):

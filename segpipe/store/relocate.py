@@ -16,6 +16,7 @@ from segpipe.store import index
 from segpipe.store.address import Address
 from segpipe.store.address_file import load_addresses, write_addresses
 from segpipe.store.addresses import Addresses
+from segpipe.store.footage_roots import note_roots
 from segpipe.store.records import ShardRecord
 from segpipe.store.which_source import places_of
 
@@ -52,6 +53,7 @@ def relocate(root: AnyPath, old: str, new: str, force: bool = False) -> tuple[in
         )
     addresses.move(place, printable_text(target), time.time_ns() // 1000)
     write_addresses(root, addresses)
+    note_roots(root, [target])  # the user named it
     return len(rows), away
 
 

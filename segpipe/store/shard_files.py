@@ -9,6 +9,7 @@ from segpipe.inference.models.spec import ClassInfo
 from segpipe.runtime.files.atomic import flush_folder
 from segpipe.runtime.files.paths import AnyPath, is_local, remove
 from segpipe.store.lock import check_held
+from segpipe.store.names import table_file
 from segpipe.store.schema import COMMIT_ORDER
 
 
@@ -32,7 +33,7 @@ class ShardFiles:
 
 def shard_path(root: AnyPath, table: str, shard_name: str) -> AnyPath:
     """Where a shard's part of a table lies."""
-    return root / table / f"{shard_name}.parquet"
+    return table_file(root, table, shard_name)
 
 
 def discard_shard(root: AnyPath, shard_name: str) -> None:

@@ -22,6 +22,7 @@ from segpipe.sources.table import source_of
 from segpipe.store import file_streams, masks
 from segpipe.store.forget_mark import marked_names
 from segpipe.store.lock import check_held
+from segpipe.store.names import table_file
 from segpipe.store.reading import read_table
 from segpipe.store.schema import FIX, SCHEMA_VERSION, SOURCES
 from segpipe.store.source_reading import FIX_ARRAYS, metadata_of_row
@@ -35,6 +36,11 @@ FOLDER = file_streams.FOLDER
 
 
 _KEY = file_streams.KEY
+_BROKEN = (
+    *(KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, OSError),
+    *(pa.ArrowException, DatasetError),
+)
+"""What a damaged row may raise."""
 
 
 def write_source_metadata(root: AnyPath, facts: SourceMetadata) -> None:
@@ -74,10 +80,13 @@ def read_source_metadata(root: AnyPath, source_id: str) -> SourceMetadata | None
     try:
         table = read_table(path)
         extra = read_json((table.schema.metadata or {})[_KEY.encode()])
-        return metadata_of_row(table, extra)
+        facts = metadata_of_row(table, extra)
+        if table.num_rows != 1 or facts.info.source_id != source_id:
+            raise ValueError(f"it is of {facts.info.source_id!r}")
+        return facts
     except FileNotFoundError:
         return None
-    except (KeyError, ValueError, TypeError, IndexError, OSError, pa.ArrowInvalid) as error:
+    except _BROKEN as error:
         raise DatasetError(
             f"{path}: not a whole row of sources ({error}); delete it and run again"
         ) from None
@@ -109,7 +118,7 @@ def remove_source(root: AnyPath, source_id: str) -> None:
 
 
 def _path(root: AnyPath, source_id: str) -> AnyPath:
-    return root / FOLDER / f"{source_id}.parquet"
+    return table_file(root, FOLDER, source_id)
 
 
 def _row(facts: SourceMetadata) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class Store(ShardFiles):
         writer = ShardWriter(self, shard, ego=record.ego)
         with writer:
             for table in TABLES:
-                rows = read_table(self.path(table, record.name))
+                rows = read_table(self.path(table, record.name), TABLES[table].names)
                 writer.copy(table, rows.filter(pc.is_in(rows["frame_id"], ids)))
             writer.frames, writer.failed, writer.failed_files = len(files), len(failed), failed
             writer.transient, writer.transient_files, writer.replaces = (

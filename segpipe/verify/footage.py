@@ -22,6 +22,7 @@ from segpipe.sources.places import path_at
 from segpipe.sources.walking import not_read_in
 from segpipe.store.address import key_of
 from segpipe.store.dataset import Dataset
+from segpipe.store.footage_roots import outside
 from segpipe.store.reading import parquet_file, read_groups
 from segpipe.store.records import ShardRecord
 from segpipe.store.sources import read_source_metadata
@@ -46,18 +47,22 @@ def compare_footage(
     found: list[Finding] = []
     by_source: dict[str, list[ShardRecord]] = defaultdict(list)
     gone: list[str] = []
+    closed: list[str] = []
     for record in records:
         by_source[record.source.source_id].append(record)
     for number, (source_id, shards) in enumerate(sorted(by_source.items()), 1):
         kind = source_of(shards[0].source.kind)
         if not kind.replayable:
             found.append(Finding(NOTE, "", "", source_id, "a live stream can't be compared"))
+        elif not all(dataset.may_open(r) for r in shards):
+            closed.append(shards[0].source.uri)
         elif away := _away(shards):
             gone.append(away)
         elif not kind.files_are_frames:
             found += _compare_film(dataset, sorted(shards, key=lambda r: r.start), files)
         on_sources(number)
-    return found + _on_gone(gone) + _not_read(records)
+    open_ = [r for r in records if dataset.may_open(r)]
+    return found + _on_gone(gone) + _on_closed(closed) + _not_read(open_)
 
 
 def _on_gone(gone: list[str]) -> list[Finding]:
@@ -69,6 +74,14 @@ def _on_gone(gone: list[str]) -> list[Finding]:
         "--footage FOLDER looks for it elsewhere"
     )
     return [Finding(NOTE, "", "", "", said)]
+
+
+def _on_closed(closed: list[str]) -> list[Finding]:
+    """One note on the footage that only the dataset says to be footage."""
+    if not closed:
+        return []
+    count = counted(len(closed), "source")
+    return [Finding(NOTE, "", "", "", f"{count} not compared: {outside(closed[0])}")]
 
 
 def _not_read(records: list[ShardRecord]) -> list[Finding]:

@@ -14,7 +14,10 @@ from segpipe.store.table_files import READABLE
 from segpipe.verify.findings import BROKEN, Finding
 from segpipe.verify.listing import is_ours
 
-UNREADABLE = (DatasetError, OSError, pa.ArrowException, ValueError, KeyError, TypeError)
+UNREADABLE = (
+    *(DatasetError, OSError, pa.ArrowException, ValueError, KeyError, TypeError, IndexError),
+    *(AttributeError, OverflowError),
+)
 """What reading a damaged file may raise."""
 
 

@@ -101,11 +101,16 @@ def _tables(dataset: Dataset, table: str, columns: list[str]) -> Iterator[pa.Tab
             continue
 
 
-def stills_of(dataset: Dataset) -> tuple[list[Still], list[str]]:
-    """Up to MOST_STILLS stills, of as many sources as there are; and where the footage was seen of
-    sources that have none, for it isn't there any more."""
+def stills_of(dataset: Dataset) -> tuple[list[Still], list[str], list[str]]:
+    """Up to MOST_STILLS stills, of as many sources as there are; where the footage was seen of
+    sources that have none, for it isn't there any more; and of those whose footage isn't opened,
+    for nothing but the dataset says that it is footage."""
     found: list[Still] = []
-    there, gone = _by_footage(_records(dataset))
+    records = _records(dataset)
+    open_ = [r for r in records if dataset.may_open(r)]
+    opened = {r.source.source_id for r in open_}
+    closed = {r.source.source_id: r.source.uri for r in records if r.source.source_id not in opened}
+    there, gone = _by_footage(open_)
     for record in _in_turn(there):
         try:
             found.append(
@@ -115,7 +120,7 @@ def stills_of(dataset: Dataset) -> tuple[list[Still], list[str]]:
             log.debug("%s: no still", record.name, exc_info=True)
         if len(found) == MOST_STILLS:
             break
-    return found, gone
+    return found, gone, sorted(closed.values())
 
 
 def _by_footage(records: list[ShardRecord]) -> tuple[list[ShardRecord], list[str]]:

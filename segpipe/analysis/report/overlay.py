@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from segpipe.core.config.job import Sampling
 from segpipe.core.errors import DatasetError
@@ -18,10 +19,12 @@ from segpipe.sources import open_shard, source_of
 from segpipe.sources.identity import what_changed
 from segpipe.store.address import key_of
 from segpipe.store.dataset import Dataset, mask_of
-from segpipe.store.reading import parquet_file, read_groups, read_table
+from segpipe.store.footage_roots import files_of, outside
+from segpipe.store.reading import check_columns, parquet_file, read_groups, read_table
 from segpipe.store.records import ShardRecord
 
 OPACITY = 0.5
+_MASK_COLUMNS = ["frame_id", "height", "width", "values", "lengths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def segmented(dataset: Dataset, source_id: str) -> Iterator[Segmented]:
     has gone."""
     sampling = dataset.manifest.sampling
     for record in records_of(dataset, source_id):
-        check_footage(record)
+        check_footage(dataset, record)
         masks = masks_of(dataset.root / "masks" / f"{record.name}.parquet")
         frame_id, labels = next(masks, ("", None))
         for frame in frames_again(record, sampling):
@@ -86,17 +89,28 @@ def frames_again(record: ShardRecord, sampling: Sampling) -> Iterator[Frame | Fr
 
 
 def masks_of(path: AnyPath) -> Iterator[tuple[str, UInt8]]:
-    """The frame ids and label maps of a `masks` file, a row group in memory at a time."""
+    """The frame ids and label maps of a `masks` file, a row group in memory at a time. Raises
+    DatasetError for a mask that is none."""
     with parquet_file(path) as file:
+        check_columns(file, path, _MASK_COLUMNS)
         for group in range(file.num_row_groups):
-            table = read_groups(file, [group])
+            table = read_groups(file, [group], _MASK_COLUMNS)
             for row, frame_id in enumerate(table["frame_id"].to_pylist()):
-                yield frame_id, mask_of(table, row)
+                yield frame_id, _mask(path, table, row)
 
 
-def check_footage(record: ShardRecord) -> None:
-    """Raises DatasetError where a shard's footage has gone, or is another than the one that was
-    segmented."""
+def _mask(path: AnyPath, table: pa.Table, row: int) -> UInt8:
+    try:
+        return mask_of(table, row)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}; segpipe verify lists what is wrong") from None
+
+
+def check_footage(dataset: Dataset, record: ShardRecord) -> None:
+    """Raises DatasetError where a shard's footage has gone, is another than the one that was
+    segmented, or lies where it isn't opened (`Dataset.may_open`)."""
+    if not dataset.may_open(record):
+        raise DatasetError(outside(files_of(record)[0]))
     for file in record.files:
         said = what_changed(file, key_of(record.source, file))
         if said:
@@ -108,7 +122,12 @@ def check_footage(record: ShardRecord) -> None:
 
 def blend(rgb: UInt8, labels: UInt8, classes: tuple[ClassInfo, ...]) -> UInt8:
     """Lay class colours over a picture, with the borders between classes drawn fully; void stays as
-    it is."""
+    it is. Raises DatasetError where the labels are those of another size."""
+    if rgb.shape[:2] != labels.shape:
+        raise DatasetError(
+            f"a mask of {labels.shape[0]} x {labels.shape[1]} pixels, and a picture of "
+            f"{rgb.shape[0]} x {rgb.shape[1]}: segpipe verify lists what is wrong"
+        )
     colours = np.zeros((VOID + 1, 3), np.uint8)
     colours[: len(classes)] = [c.colour for c in classes]
     painted = cv2.addWeighted(rgb, 1 - OPACITY, colours[labels], OPACITY, 0)
@@ -162,6 +181,8 @@ def legend_classes(dataset: Dataset, source_id: str, most: int = 14) -> list[int
     for file in dataset.files("class_stats"):
         if file.name in names:
             table = read_table(file, ["class_id", "pixel_count"])
-            np.add.at(total, table["class_id"].to_numpy(), table["pixel_count"].to_numpy())
+            labels, count = table["class_id"].to_numpy(), table["pixel_count"].to_numpy()
+            known = (labels >= 0) & (labels < len(dataset.classes))
+            np.add.at(total, labels[known], count[known])
     order = [int(k) for k in np.argsort(-total, kind="stable") if total[k] > 0]
     return sorted(order[:most])

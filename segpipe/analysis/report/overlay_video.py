@@ -13,6 +13,7 @@ import numpy as np
 from segpipe.analysis.report.overlay import blend, legend_classes, segmented, with_legend
 from segpipe.core.errors import DatasetError
 from segpipe.core.types import UInt8
+from segpipe.runtime.files.atomic import new_temp_file, temp_path
 from segpipe.store.dataset import Dataset
 
 SLIDE_S = 0.5
@@ -30,9 +31,10 @@ def write_overlay(
         raise DatasetError(f"{path}: overlays are written as .mp4, .mov or .mkv")
     if any(path.resolve() == Path(r.source.uri) for r in dataset.records()):
         raise DatasetError(f"{path}: that is the footage itself; name another file for the overlay")
-    aside = path.with_name(f".{path.stem}.tmp{path.suffix}")
+    aside = temp_path(path, path.suffix)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        new_temp_file(path, path.suffix)
         with av.open(f"file:{aside}", "w", options={"movflags": "faststart"}) as container:
             count = _encode(container, dataset, source_id, on_frame)
         if not count:

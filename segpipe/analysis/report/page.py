@@ -42,13 +42,15 @@ class Page:
     stills: list[Still]
     gone: list[str]
     """Where the footage of sources was that can't be shown."""
+    closed: list[str]
+    """Where the dataset says that footage lies which isn't opened."""
 
 
 def write_page(
     dataset: Dataset, path: Path, sample: int = 200, on_progress: OnProgress = lambda *_: None
-) -> int:
-    """Verify the dataset and write the page; the number of stills on it. Raises ConfigError where
-    it can't be written there."""
+) -> Page:
+    """Verify the dataset and write the page; what it shows. Raises ConfigError where it can't be
+    written there."""
     if path.suffix.lower() not in {".html", ".htm"}:
         raise ConfigError(
             f"-o {path}: the report is an HTML page; name a file that ends in .html, such as "
@@ -59,7 +61,7 @@ def write_page(
         failures = failures_of(dataset)
     except SegpipeError:  # a shard that can't be read: the findings name it
         failures = []
-    stills, gone = stills_of(dataset)
+    stills, gone, closed = stills_of(dataset)
     page = Page(
         dataset,
         report,
@@ -69,13 +71,14 @@ def write_page(
         gaps_of(dataset),
         stills,
         gone,
+        closed,
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, html(page))
     except OSError as error:
         raise ConfigError(f"-o {path}: can't be written ({error.strerror})") from None
-    return len(stills)
+    return page
 
 
 def html(page: Page) -> str:

@@ -26,7 +26,7 @@ def overlay_still(dataset: Dataset, shard_name: str) -> UInt8:
     """The first segmented frame of a shard with mask and legend, uint8 [H, W, 3]. Raises
     DatasetError."""
     (record,) = dataset.located([read_record(dataset.root / "frames" / f"{shard_name}.parquet")])
-    check_footage(record)
+    check_footage(dataset, record)
     masks = masks_of(dataset.root / "masks" / f"{shard_name}.parquet")
     frame_id, labels = next(masks, ("", None))
     frames = frames_again(record, dataset.manifest.sampling)
