@@ -70,15 +70,6 @@ PLACES = (
     *("dataset.json", "frames", "masks", "sources", "addresses", "index"),
     *(".lock", "forget.json"),
 )
-    "dataset.json",
-    "frames",
-    "masks",
-    "sources",
-    "addresses",
-    "index",
-    ".lock",
-    "forget.json",
-)
 
 
 @pytest.mark.attack("a pipe, socket or device in the place of a dataset's file")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from segpipe.cli import main
 from segpipe.store import exclusive
+from segpipe.store.footage_roots import note_roots
 from segpipe.store.schema import SCHEMA_VERSION
 from segpipe.verify import verify
 from segpipe.verify.findings import (
@@ -685,6 +686,7 @@ def test_footage_that_says_otherwise_has_gone_or_has_changed(
 ) -> None:
     rewrite(part(out, "frames"), put("pts_s", 1, lambda t: t + 0.5))
     assert not verify(out).findings
+    note_roots(out, [str(made / "footage")])  # of a copy nobody knows that the footage is his
     (wrong,) = verify(out, footage=True).wrong
     assert (wrong.kind, "1 row with another pts_s" in wrong.said) == (WRONG_ROWS, True)
     footage = shutil.copytree(made / "footage", tmp_path / "footage")
