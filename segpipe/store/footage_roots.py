@@ -87,7 +87,8 @@ def outside(uri: str) -> str:
 def _topmost(roots: set[str]) -> list[str]:
     """The folders without those that lie in others; above `MOST_ROOTS`, the folders of files."""
     if len(roots) > MOST_ROOTS:
-        roots = {r if os.path.isdir(r) else os.path.dirname(r) for r in roots}
+        # What isn't there may have been a folder, and what lies around it is none of it
+        roots = {os.path.dirname(r) if os.path.isfile(r) else r for r in roots}
     kept = frozenset(roots)
     return sorted(r for r in roots if not _below_one(os.path.dirname(r), kept - {r}))
 

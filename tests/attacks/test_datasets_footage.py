@@ -219,7 +219,11 @@ def test_a_state_folder_that_cant_be_written_costs_nothing(
 def test_notes_are_the_users_and_stay_short(tmp_path: Path) -> None:
     out = tmp_path / "out"
     note_roots(out, [str(tmp_path / "card"), str(tmp_path / "card" / "deep")])
-    note_roots(out, [f"{tmp_path}/many/{i}.mp4" for i in range(MOST_ROOTS + 1)])
+    many = [tmp_path / "many" / f"{i}.mp4" for i in range(MOST_ROOTS + 1)]
+    (tmp_path / "many").mkdir()
+    for path in many:
+        path.touch()
+    note_roots(out, map(str, many))
     found = noted_roots(out)
     assert str(tmp_path / "card") in found
     (note,) = Path(os.environ["XDG_STATE_HOME"]).rglob(f"*{_name(out)}*")
