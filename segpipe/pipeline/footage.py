@@ -62,7 +62,7 @@ def note_roots_of(job: Job, root: AnyPath, footage: Footage) -> None:
     opened again."""
     inputs = [str(resolved(Path(text).expanduser())) for text in job.inputs]
     folders = {text for text in inputs if os.path.isdir(text)}
-    linked = getattr(job, "follow_links", False)
+    linked = job.follow_links
     if not linked and len(folders) == len(inputs) and folders <= set(noted_roots(root)):
         return
     paths = {str(s.path) for s in footage.sources}
