@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -125,10 +126,9 @@ def _listed(folder: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
+    with contextlib.suppress(OSError):  # a link that leads in a circle
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
-        return False
+    return False
 
 
 def not_read_in(folder: Path) -> NotRead:

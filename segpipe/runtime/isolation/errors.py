@@ -12,7 +12,7 @@ from segpipe.core.errors import (
     is_transient,
     one_line,
 )
-from segpipe.runtime.isolation.schema import Unexpected
+from segpipe.runtime.isolation.arrays import Unexpected
 
 _OURS = {kind.__name__: kind for kind in (SegpipeError, ConfigError, ModelError)}
 _SYSTEM = {

@@ -18,9 +18,10 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from segpipe.runtime.isolation.arrays import Unexpected
 from segpipe.runtime.isolation.encoding import as_bytes, plain
 from segpipe.runtime.isolation.errors import error_of
-from segpipe.runtime.isolation.schema import Reader, Unexpected
+from segpipe.runtime.isolation.schema import Reader
 
 ITEM, TICK, END, ERROR = range(4)
 WHERE = signal.SIGUSR1

@@ -7,7 +7,6 @@ array has to come, and takes nothing else.
 
 from __future__ import annotations
 
-import math
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
@@ -16,18 +15,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from segpipe.runtime.isolation.arrays import Arrays, Unexpected, array_reader, wrong
 from segpipe.runtime.isolation.encoding import field_names
 
-Arrays = list[np.ndarray]
-"""The bytes of the arrays beside a message, each uint8 [N]."""
 Reader = Callable[[Any, Arrays], Any]
 """Makes a value of its plain form. Raises Unexpected."""
 _SCALARS = (bool, int, float, str, bytes)
-_MOST_AXES = 4
-
-
-class Unexpected(ValueError):
-    """A message holds something else than it has to."""
 
 
 def returned_by(function: Callable[..., Any], each: bool = False) -> Reader:
@@ -54,7 +47,7 @@ def reader_of(kind: Any) -> Reader:
     if origin is Literal:
         return _literal(inner)
     if origin is np.ndarray:
-        return _array(np.dtype(get_args(inner[1])[0]))
+        return array_reader(np.dtype(get_args(inner[1])[0]))
     if origin in (tuple, list) and (origin is list or inner[1:] == (...,)):
         return _sequence(origin, reader_of(inner[0]))
     if origin is tuple:
@@ -62,10 +55,6 @@ def reader_of(kind: Any) -> Reader:
     if origin is not None and issubclass(origin, Mapping):
         return _mapping(reader_of(inner[0]), reader_of(inner[1]))
     raise TypeError(f"{kind} can't come from the process that reads footage")
-
-
-def _wrong(wanted: str, value: Any) -> Unexpected:
-    return Unexpected(f"{type(value).__name__} instead of {wanted}")
 
 
 def _plain(value: Any, arrays: Arrays) -> Any:
@@ -82,7 +71,7 @@ def _scalar(kind: type) -> Reader:
             return value
         if kind is float and type(value) is int:
             return float(value)
-        raise _wrong(kind.__name__, value)
+        raise wrong(kind.__name__, value)
 
     return read
 
@@ -90,7 +79,7 @@ def _scalar(kind: type) -> Reader:
 def _literal(allowed: tuple[Any, ...]) -> Reader:
     def read(value: Any, _: Arrays) -> Any:
         if not isinstance(value, (str, int, type(None))) or value not in allowed:
-            raise _wrong("one of the allowed values", value)
+            raise wrong("one of the allowed values", value)
         return value
 
     return read
@@ -114,7 +103,7 @@ def _one_of(kinds: tuple[Any, ...]) -> Reader:
         if type(value) is int and float in scalars:
             return float(value)
         if other is None:
-            raise _wrong("another type", value)
+            raise wrong("another type", value)
         return other(value, arrays)
 
     return read
@@ -129,7 +118,7 @@ def _record(kinds: dict[str, Any]) -> Reader:
 
     def read(value: Any, arrays: Arrays) -> Any:
         if not isinstance(value, list) or not value or value[0] not in tuple(kinds):
-            raise _wrong(" or ".join(kinds), value)
+            raise wrong(" or ".join(kinds), value)
         name, *content = value
         if len(content) != len(readers[name]):
             raise Unexpected(f"{len(content)} fields of a {name}")
@@ -141,7 +130,7 @@ def _record(kinds: dict[str, Any]) -> Reader:
 def _sequence(kind: type, reader: Reader) -> Reader:
     def read(value: Any, arrays: Arrays) -> Any:
         if not isinstance(value, list):
-            raise _wrong(kind.__name__, value)
+            raise wrong(kind.__name__, value)
         return kind([reader(v, arrays) for v in value])
 
     return read
@@ -150,7 +139,7 @@ def _sequence(kind: type, reader: Reader) -> Reader:
 def _row(readers: tuple[Reader, ...]) -> Reader:
     def read(value: Any, arrays: Arrays) -> Any:
         if not isinstance(value, list) or len(value) != len(readers):
-            raise _wrong(f"a tuple of {len(readers)}", value)
+            raise wrong(f"a tuple of {len(readers)}", value)
         return tuple(r(v, arrays) for r, v in zip(readers, value, strict=True))
 
     return read
@@ -159,28 +148,7 @@ def _row(readers: tuple[Reader, ...]) -> Reader:
 def _mapping(key: Reader, reader: Reader) -> Reader:
     def read(value: Any, arrays: Arrays) -> Any:
         if not isinstance(value, dict):
-            raise _wrong("a mapping", value)
+            raise wrong("a mapping", value)
         return {key(k, arrays): reader(v, arrays) for k, v in value.items()}
-
-    return read
-
-
-def _array(dtype: np.dtype[Any]) -> Reader:
-    if dtype.kind not in "biuf":
-        raise TypeError(f"arrays of {dtype} can't come from the process that reads footage")
-    code = dtype.kind + str(dtype.itemsize)
-
-    def read(value: Any, arrays: Arrays) -> Any:
-        if not isinstance(value, list) or len(value) != 3 or value[0] != code:
-            raise _wrong(f"an array of {dtype}", value)
-        _, shape, place = value
-        numbers = [*shape, place] if isinstance(shape, list) and len(shape) <= _MOST_AXES else [-1]
-        if not all(type(n) is int and n >= 0 for n in numbers) or place >= len(arrays):
-            raise Unexpected("the shape or the place of an array")
-        if math.prod(shape) * dtype.itemsize != arrays[place].nbytes:
-            raise Unexpected("an array of another size than its shape")
-        if dtype.kind == "b":  # a byte that is neither 0 nor 1 would be both true and false
-            return (arrays[place] != 0).reshape(shape)
-        return arrays[place].view(dtype).reshape(shape)
 
     return read
