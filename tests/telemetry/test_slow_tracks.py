@@ -61,6 +61,7 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
         return folder / "pid"
 
+    monkeypatch.setenv("SEGPIPE_READER_SANDBOX", "off")  # it writes beside itself
     isolation.end_all()
     yield make
     isolation.end_all()
