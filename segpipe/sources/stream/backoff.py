@@ -46,13 +46,19 @@ def lost_by(error: Exception, timeout_s: float) -> Lost:
         return Lost(
             "lost", "what comes is no video that FFmpeg can read; check the address", permanent=True
         )
+    if isinstance(error, av.error.ArgumentError):
+        return Lost(
+            "lost",
+            "what comes is damaged, or of a format that isn't opened from such an address; check "
+            "the address",
+            permanent=True,
+        )
     if isinstance(error, ValueError) and not isinstance(error, av.error.FFmpegError):
         return Lost("lost", "FFmpeg knows no input device of this name", permanent=True)
     permanent = (
         av.error.HTTPBadRequestError,
         av.error.ProtocolNotFoundError,
         av.error.DemuxerNotFoundError,
-        av.error.ArgumentError,
         PermissionError,
         IsADirectoryError,
     )

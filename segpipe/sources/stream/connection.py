@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from types import TracebackType
 
 import av
@@ -12,19 +13,22 @@ import av
 from segpipe.core.config.job import StreamSettings
 from segpipe.core.errors import SourceError
 from segpipe.sources.decoding import Decoding
-from segpipe.sources.stream.address import Stream, opening
+from segpipe.sources.stream.address import Stream
 from segpipe.sources.stream.arrivals import packets_of, spread
 from segpipe.sources.stream.backoff import Lost, lost_by
 from segpipe.sources.stream.beginning import Beginning
 from segpipe.sources.stream.gaps import SteadyClock
 from segpipe.sources.stream.pictures import Picture, PictureDecoder
 from segpipe.sources.stream.resolving import check_host
+from segpipe.sources.stream.way import Way
 from segpipe.sources.video.container import has_end, limit, video_stream
 
 _STEADY_S, _STEADY_HLS_S = 0.3, 1.0
 """They come at the camera's pace once none came sooner than those before for so long."""
 _NO_KEY = 500
 """A stream that has no key frame in so many packets (intra refresh) is decoded from where it is."""
+_REDIRECTS = 5
+"""Redirects of RTSP that are followed, one after the other."""
 _NO_TIMES = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS."""
 
@@ -39,8 +43,9 @@ class Connection:
         timeout_s: float,
         decoding: Decoding,
         opening_s: float,
+        way: Way,
     ) -> None:
-        self.container, self.stream = container, stream
+        self.container, self.stream, self._way = container, stream, way
         self.timeout_s, self.opening_s = timeout_s, opening_s
         self.finite = has_end(container)
         # Of a format without times (Motion JPEG, bare H.264) FFmpeg guesses 25 frames a second,
@@ -59,9 +64,25 @@ class Connection:
     def open(
         cls, stream: Stream, settings: StreamSettings, decoding: Decoding, only_key: bool = False
     ) -> Connection:
-        """Connect. Raises Lost."""
-        check_host(stream, min(settings.timeout_s, settings.give_up_s or settings.timeout_s))
-        how, since_s = opening(stream.address, settings.transport), time.monotonic()
+        """Connect, over the redirects that may be followed. Raises Lost."""
+        for _ in range(_REDIRECTS):
+            check_host(stream, min(settings.timeout_s, settings.give_up_s or settings.timeout_s))
+            way = Way(stream.address, settings)
+            try:
+                return cls._by(way, settings, decoding, only_key)
+            except Lost as lost:
+                way.close()
+                there = way.redirected()
+                if not there:
+                    raise way.explained(lost, opening=True) from None
+            stream = replace(stream, address=there)
+        raise Lost("lost", f"the server redirects more than {_REDIRECTS} times", permanent=True)
+
+    @classmethod
+    def _by(
+        cls, way: Way, settings: StreamSettings, decoding: Decoding, only_key: bool
+    ) -> Connection:
+        how, since_s = way.opening, time.monotonic()
         # FFmpeg decodes some to learn of the stream.
         options = how.options | {"max_pixels": str(decoding.max_pixels)}
         try:
@@ -76,7 +97,7 @@ class Connection:
             lost = lost_by(error, settings.timeout_s)
         else:
             try:
-                return cls._checked(container, settings, decoding, only_key, since_s)
+                return cls._checked(container, settings, decoding, only_key, since_s, way)
             except SourceError as error:
                 container.close()
                 lost = Lost("lost", str(error), permanent=True)
@@ -90,6 +111,7 @@ class Connection:
         decoding: Decoding,
         only_key: bool,
         since_s: float,
+        way: Way,
     ) -> Connection:
         video = video_stream(container)
         if video.codec_context is None:
@@ -99,7 +121,7 @@ class Connection:
         video.codec_context.thread_type = "SLICE"  # threads by frames would keep pictures back
         if only_key:
             video.codec_context.skip_frame = "NONKEY"
-        return cls(container, video, settings.timeout_s, decoding, time.monotonic() - since_s)
+        return cls(container, video, settings.timeout_s, decoding, time.monotonic() - since_s, way)
 
     def __enter__(self) -> Connection:
         return self
@@ -111,6 +133,7 @@ class Connection:
         trace: TracebackType | None,
     ) -> None:
         self.container.close()
+        self._way.close()
 
     def pictures(self, clock: SteadyClock, hold: bool) -> Iterator[Picture]:
         """Pictures in the order of time, from the first key frame on.
@@ -119,6 +142,12 @@ class Connection:
         server or FFmpeg itself had kept comes at once, and the packet with the least delay tells
         when all of them were there (`begin_us`).
         """
+        try:
+            yield from self._pictures(clock, hold)
+        except Lost as lost:
+            raise self._way.explained(lost) from None
+
+    def _pictures(self, clock: SteadyClock, hold: bool) -> Iterator[Picture]:
         skipped = -1 if self.all_key else 0
         packets = packets_of(self.container, self.stream, clock, self.timeout_s)
         if not self.timed:
