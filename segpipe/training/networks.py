@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from segpipe.core.errors import ConfigError, ModelError
 from segpipe.core.extras import install_hint
+from segpipe.inference.models.arguments import check_arguments
 from segpipe.inference.models.kinds import SMP_ARCHITECTURES, TorchvisionNet, read_weights
 from segpipe.inference.models.simple_cnn import SimpleCNN
 from segpipe.training.settings import Network
@@ -27,6 +28,7 @@ def build_network(settings: Network, classes: int) -> nn.Module:
     weights can't be had.
     """
     module = _by_name(settings.architecture, classes, settings)
+    _check_config(module)
     parts = {name for name, _ in module.named_modules()}
     if unknown := [f for f in settings.freeze if f not in parts]:
         near = sorted(p for p in parts if p and p.count(".") <= 2)[:20]
@@ -35,6 +37,15 @@ def build_network(settings: Network, classes: int) -> nn.Module:
             f"{', '.join(near)}, …"
         )
     return module
+
+
+def _check_config(module: nn.Module) -> None:
+    """Raises ConfigError for a network that couldn't be loaded from its folder again."""
+    given = {k: v for k, v in network_config(module).items() if not k.startswith("_")}
+    try:
+        check_arguments(type(module).__name__, given, "network")
+    except ModelError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _by_name(kind: str, classes: int, settings: Network) -> nn.Module:

@@ -326,10 +326,19 @@ def test_claims_before_memory(tmp_path: Path, hub: Hub) -> None:
 @pytest.mark.attack("a model's preprocessing makes every frame larger than memory")
 def test_claims_of_a_preprocessing(tmp_path: Path) -> None:
     folder = cnn_folder(tmp_path / "m")
-    for given in ({"height": 10**6, "width": 10**6}, {"multiple_of": 10**9}, {"height": "9"}):
+    for given in (
+        {"height": 10**6, "width": 10**6},
+        {"height": 16_000, "width": 16_000},
+        {"shortest_edge": 10_000},
+        {"multiple_of": 10**9},
+        {"height": "9"},
+    ):
         (folder / "segpipe.json").write_text(json.dumps({"preprocessing": given}))
-        with pytest.raises(ModelError, match="allowed are 1 to 16384 pixels"):
+        with pytest.raises(ModelError, match=r"preprocessing: .* allowed"):
             models.load(f"smp:{folder}")
+    source = hf_folder(tmp_path / "hf", {}, {"size": {"height": 60_000, "width": 60_000}})
+    with pytest.raises(ModelError, match="allowed are 1 to 16384 pixels"):
+        models.load(source)
 
 
 @pytest.mark.attack("weights of torchvision are a pickle, or unpack to many times their size")

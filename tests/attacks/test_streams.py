@@ -178,6 +178,17 @@ def test_honest_streams_work(video: Path, serve: Serve, monkeypatch: pytest.Monk
         assert frames_of(f"tcp://{NAMED}:{port}")[0] == 5
 
 
+def test_a_proxy_of_ones_own_is_asked(
+    video: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(NAMED, lambda handler: handler.send(video.read_bytes()))
+    monkeypatch.setenv("http_proxy", proxy.url.replace("://", "://me:mine@"))
+    assert frames_of("http://camera.test/a.ts") == (5, "")
+    path, headers = proxy.asked[0]
+    assert path.replace(":80/", "/") == "http://camera.test/a.ts"
+    assert headers["Proxy-Authorization"] == "Basic " + base64.b64encode(b"me:mine").decode()
+
+
 def test_a_host_that_is_away_is_named() -> None:
     with socket.socket() as probe:
         probe.bind((NAMED, 0))

@@ -31,19 +31,20 @@ _TORCHVISION = {
 """Those that torchvision's resize has for tensors: an area's mean isn't among them."""
 
 
-MAX_EDGE = 16_384
-"""Longest edge of a network's input, in pixels."""
-_EDGES = (
-    "height",
-    "width",
-    "shortest_edge",
-    "longest_edge",
-    "multiple_of",
-    "crop_height",
-    "crop_width",
-    "pad_height",
-    "pad_width",
-)
+MAX_EDGES = {
+    "height": 16_384,
+    "width": 16_384,
+    "shortest_edge": 4096,
+    "longest_edge": 16_384,
+    "multiple_of": 1024,
+    "crop_height": 16_384,
+    "crop_width": 16_384,
+    "pad_height": 16_384,
+    "pad_width": 16_384,
+}
+"""Longest edges of a network's input, in pixels."""
+MAX_PIXELS = 64_000_000
+"""Pixels of a network's input at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +90,30 @@ class Preprocessing:
                 f"preprocessing: interpolation {self.interpolation!r} with backend 'torchvision'; "
                 f"allowed with it are {', '.join(_TORCHVISION)}; backend 'opencv' has area too"
             )
-        for name in _EDGES:
-            edge = getattr(self, name)
-            if edge is not None and (type(edge) is not int or not 1 <= edge <= MAX_EDGE):
-                raise ModelError(
-                    f"preprocessing: {name} is {str(edge)[:40]}; allowed are 1 to {MAX_EDGE} pixels"
-                )
+        self._check_sizes()
         if self.multiple_of < 1 or any(len(v) != 3 for v in (self.mean, self.std)) or 0 in self.std:
             raise ModelError(
                 "preprocessing: multiple_of is at least 1, mean and std have three numbers, and "
                 "no std is 0"
             )
+
+    def _check_sizes(self) -> None:
+        for name, most in MAX_EDGES.items():
+            edge = getattr(self, name)
+            if edge is not None and (type(edge) is not int or not 1 <= edge <= most):
+                raise ModelError(
+                    f"preprocessing: {name} is {str(edge)[:40]}; allowed are 1 to {most} pixels"
+                )
+        for height, width in (
+            (self.height, self.width),
+            (self.crop_height, self.crop_width),
+            (self.pad_height, self.pad_width),
+        ):
+            if (pixels := (height or 0) * (width or 0)) > MAX_PIXELS:
+                raise ModelError(
+                    f"preprocessing: {height} x {width} = {pixels} pixels; at most {MAX_PIXELS} "
+                    "are allowed"
+                )
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
         """Height and width after resizing, before crop and padding."""

@@ -104,7 +104,7 @@ class _Requests:
         if not self._gate.is_named(host):
             lines = _SECRET.sub(b"", lines)
         if self._proxy:
-            lines += _proxy_head(self._proxy).removesuffix(b"\r\n")
+            lines += _proxy_head(self._proxy)
         else:
             target = re.sub(rb"^[a-z]+://[^/?#]*", b"", target) or b"/"
             target = target if target.startswith(b"/") else b"/" + target
@@ -142,12 +142,12 @@ def _place(proxy: str) -> tuple[str, int]:
 
 
 def _proxy_head(proxy: str) -> bytes:
-    """The line that the proxy wants of us, and the end of the head."""
+    """The header that the proxy wants of us, if it wants one."""
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if parts.username is None:
-        return b"\r\n"
+        return b""
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-    return b"Proxy-Authorization: Basic " + base64.b64encode(pair) + b"\r\n\r\n"
+    return b"Proxy-Authorization: Basic " + base64.b64encode(pair) + b"\r\n"
 
 
 def _hide_exceptions() -> None:

@@ -4,7 +4,7 @@ process decides whom it reaches."""
 from __future__ import annotations
 
 import contextlib
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -103,11 +103,13 @@ def pump(
 ) -> None:
     """Pass bytes both ways until one side ends. Raises OSError, or ValueError of what is passed."""
     ways = {client: (server, to_server), server: (client, to_client)}
-    with server:
+    with server, selectors.DefaultSelector() as waiting:
+        for source in ways:
+            waiting.register(source, selectors.EVENT_READ, source)
         while True:
-            # What TLS has already unpacked is not seen by select.
-            waiting = isinstance(server, ssl.SSLSocket) and server.pending()
-            ready = [server] if waiting else select.select(list(ways), [], [])[0]
+            # What TLS has already unpacked is not seen by the system.
+            unpacked = isinstance(server, ssl.SSLSocket) and server.pending()
+            ready = [server] if unpacked else [key.data for key, _ in waiting.select()]
             for source in ready:
                 target, passed = ways[source]
                 try:
