@@ -21,6 +21,8 @@ _OWN_ARGUMENTS = {
     "SimpleCNN": {"classes", "channels", "hidden", "kernel_size"},
     "TorchvisionNet": {"name", "classes"},
 }
+_OF_TIMM = frozenset({"drop_path_rate", "drop_rate", "dynamic_img_size"})
+"""Arguments that go on to an encoder of timm: numbers and switches that open nothing."""
 _RENAMED = "decoder_use_batchnorm"
 """What earlier versions of segmentation-models-pytorch called `decoder_use_norm`."""
 
@@ -44,6 +46,8 @@ def check_arguments(kind: str, arguments: dict[str, Any], origin: str) -> None:
         )
     for key, value in arguments.items():
         check_value(value, key, origin)
+        if key in _OF_TIMM and not isinstance(value, (bool, int, float)):
+            raise ModelError(f"{origin}: {key} is {str(value)[:40]!r}; it is a number or a switch")
 
 
 def _allowed(kind: str) -> set[str]:
@@ -53,7 +57,7 @@ def _allowed(kind: str) -> set[str]:
 
     parameters = inspect.signature(getattr(library, kind).__init__).parameters.values()
     named = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self"}
-    return named | ({_RENAMED} if "decoder_use_norm" in named else set())
+    return named | _OF_TIMM | ({_RENAMED} if "decoder_use_norm" in named else set())
 
 
 def _check_name(key: str, value: Any, origin: str) -> None:
