@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from segpipe.core.errors import DatasetError
 from segpipe.core.types import Shard
 from segpipe.runtime import stopping
-from segpipe.runtime.files.atomic import make_folder, unfinished_name
+from segpipe.runtime.files.atomic import ASIDE, make_folder, unfinished_name
 from segpipe.runtime.files.paths import (
     AnyPath,
     is_local,
@@ -82,12 +82,12 @@ class Store(ShardFiles):
         done = set(list_names(self.root / "frames"))
         for table in COMMIT_ORDER:
             for name in list_names(self.root / table):
-                if is_table_file(name) and (name not in done or unfinished_name(name)):
+                if (name not in done or name.endswith(ASIDE)) and is_table_file(name):
                     remove(self.root / table / name)
         for folder in (*_FACTS, index.FOLDER):
             is_ours = index.is_file_of_index if folder == index.FOLDER else is_table_file
             for name in list_names(self.root / folder):
-                if unfinished_name(name) and is_ours(name):
+                if name.endswith(ASIDE) and is_ours(name):
                     remove(self.root / folder / name)
         for name in list_names(self.root):
             if unfinished_name(name) in {FILE, FORGET}:

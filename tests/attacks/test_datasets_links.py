@@ -187,10 +187,10 @@ def test_only_own_names_are_deleted(made: Path, out: Path, segpipe: Call) -> Non
     assert segpipe(*command)[0] == 0
     for name in ("masks/diary.txt", "frames/.diary.txt.tmp", "index/own.json", "index/a.parquet"):
         assert (out / name).read_text() == "mine"
-    (out / "frames" / "my thesis.parquet").write_text("mine")
+    (out / "masks" / "my thesis.parquet").write_text("mine")
     code, _, errors = segpipe(*command[:-1], "sampling.every_n=2")
     assert (code, "my thesis.parquet: not a file of segpipe's by its name" in errors) == (5, True)
-    assert (out / "frames" / "my thesis.parquet").read_text() == "mine"
+    assert (out / "masks" / "my thesis.parquet").read_text() == "mine"
     assert len(list((out / "frames").glob("*.parquet"))) > 1  # nothing was deleted before
 
 
