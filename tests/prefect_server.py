@@ -30,10 +30,15 @@ class Server:
     folder: Path
 
     def post(self, path: str, /, **body: Any) -> Any:
+        """What the server answers; one whose database is locked is asked again, as Prefect does."""
         auth = tuple(AUTH.split(":"))
-        response = httpx.post(f"{self.url}{path}", json=body, auth=auth, timeout=HANG_S)
-        response.raise_for_status()
-        return response.json()
+        until = time.monotonic() + HANG_S
+        while True:
+            response = httpx.post(f"{self.url}{path}", json=body, auth=auth, timeout=HANG_S)
+            if response.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > until:
+                response.raise_for_status()
+                return response.json()
+            time.sleep(0.5)
 
     def prefect(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]

@@ -47,12 +47,12 @@ class Worker:
 
 
 @contextlib.contextmanager
-def working(server: Server, folder: Path) -> Iterator[Worker]:
+def working(server: Server, folder: Path, *arguments: str) -> Iterator[Worker]:
     """The shipped worker."""
     log = folder / "worker.log"
     with log.open("w") as file:
         worker = subprocess.Popen(
-            [sys.executable, "-m", "flows.worker"],
+            [sys.executable, "-m", "flows.worker", *arguments],
             env=server.env,
             cwd=ROOT,
             stdout=file,
@@ -63,6 +63,12 @@ def working(server: Server, folder: Path) -> Iterator[Worker]:
         finally:
             worker.terminate()
             worker.wait(HANG_S)
+
+
+@pytest.fixture(scope="module")
+def worker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    with working(server, tmp_path_factory.mktemp("worker")) as running:
+        yield running
 
 
 def flow_id(server: Server) -> str:
@@ -219,7 +225,7 @@ def hostile(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.attack("a deployment makes the worker run a command or another file")
-def test_deployments_with_code_are_refused(server: Server, tmp_path: Path) -> None:
+def test_deployments_with_code_are_refused(server: Server, worker: Worker, tmp_path: Path) -> None:
     """Ten deployments by somebody who has the password; and the run of an honest one whose run
     carries job variables."""
     own = flow_id(server)
@@ -235,44 +241,14 @@ def test_deployments_with_code_are_refused(server: Server, tmp_path: Path) -> No
     )
     command = {"command": f"touch {tmp_path}/owned"}
     runs["variables"] = run_of(server, made["id"], job_variables=command)
-    with working(server, tmp_path) as worker:
-        for name, run in runs.items():
-            ended = wait_for(server, run, worker)
-            assert ended["state_type"] == "CRASHED", name
-            assert "this worker runs flows/segment.py:segment_footage" in ended["state"]["message"]
+    for name, run in runs.items():
+        ended = wait_for(server, run, worker)
+        assert ended["state_type"] == "CRASHED", name
+        assert "this worker runs flows/segment.py:segment_footage" in ended["state"]["message"]
     assert not (tmp_path / "owned").exists()
 
 
-@pytest.mark.attack("a work pool's template makes the worker run a command")
-def test_the_pool_cannot_carry_a_command(server: Server, tmp_path: Path) -> None:
-    pool = httpx.get(
-        f"{server.url}/work_pools/segpipe", auth=tuple(AUTH.split(":")), timeout=HANG_S
-    ).json()
-    template = pool["base_job_template"]
-    changed = json.loads(json.dumps(template))
-    changed["job_configuration"]["command"] = f"touch {tmp_path}/owned"
-    patch = {"base_job_template": changed}
-    auth = tuple(AUTH.split(":"))
-    url = f"{server.url}/work_pools/segpipe"
-    assert httpx.patch(url, json=patch, auth=auth, timeout=HANG_S).is_success
-    try:
-        made = server.post(
-            "/deployments/",
-            name="pool",
-            flow_id=flow_id(server),
-            work_pool_name="segpipe",
-            entrypoint="flows/segment.py:segment_footage",
-            path=str(ROOT),
-        )
-        run = run_of(server, made["id"])
-        with working(server, tmp_path) as worker:
-            assert wait_for(server, run, worker)["state_type"] == "CRASHED"
-    finally:
-        httpx.patch(url, json={"base_job_template": template}, auth=auth, timeout=HANG_S)
-    assert not (tmp_path / "owned").exists()
-
-
-def test_the_shipped_deployment_runs(server: Server, tmp_path: Path) -> None:
+def test_the_shipped_deployment_runs(server: Server, worker: Worker, tmp_path: Path) -> None:
     """Deployed as docs/nightly.md says, and by a version before, whose deployment has the pull step
     that Prefect adds by itself."""
     (tmp_path / "footage").mkdir()
@@ -294,10 +270,32 @@ def test_the_shipped_deployment_runs(server: Server, tmp_path: Path) -> None:
         parameters={"job": job},
         pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}],
     )
-    with working(server, tmp_path) as worker:
-        for deployment in (shipped, before):
-            ended = wait_for(server, run_of(server, deployment["id"]), worker)
-            assert ended["state_type"] == "COMPLETED", worker.log.read_text()
+    for deployment in (shipped, before):
+        ended = wait_for(server, run_of(server, deployment["id"]), worker)
+        assert ended["state_type"] == "COMPLETED", worker.log.read_text()
+
+
+@pytest.mark.attack("a work pool's template makes the worker run a command")
+def test_the_pool_cannot_carry_a_command(server: Server, tmp_path: Path) -> None:
+    auth = tuple(AUTH.split(":"))
+    usual = httpx.get(f"{server.url}/work_pools/segpipe", auth=auth, timeout=HANG_S).json()
+    template = usual["base_job_template"]
+    template["job_configuration"]["command"] = f"touch {tmp_path}/owned"
+    server.post("/work_pools/", name="other", type="process", base_job_template=template)
+    made = server.post(
+        "/deployments/",
+        name="pool",
+        flow_id=flow_id(server),
+        work_pool_name="other",
+        entrypoint="flows/segment.py:segment_footage",
+        path=str(ROOT),
+    )
+    run = run_of(server, made["id"])
+    with working(server, tmp_path, "--pool", "other") as worker:
+        ended = wait_for(server, run, worker)
+    assert ended["state_type"] == "CRASHED"
+    assert "has a command; this worker runs" in ended["state"]["message"]
+    assert not (tmp_path / "owned").exists()
 
 
 @pytest.mark.attack("the images take a package or a base that somebody replaced")
