@@ -96,6 +96,7 @@ def test_a_run_with_its_tasks_and_artifacts(server: Server, tmp_path: Path) -> N
     assert artifacts["segpipe-overlay"]["data"].startswith("data:image/jpeg;base64,")
     check_verified(artifacts, expected="31", done="30", failed="1", missing="0")
     log = server.logs(run["id"])
+    assert all(text.isprintable() for _, text, _ in log)  # a name is no line, and moves no cursor
     assert [
         level for level, text, _ in log if "pipe.mp4" in text and "it is passed over" in text
     ] == [logging.WARNING]
