@@ -33,7 +33,7 @@ _RESTORE = "restore the file from a copy, or make the dataset anew with segpipe 
 
 class _Part(BaseModel):
     # What another version of segpipe adds is kept
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", ser_json_inf_nan="constants")
 
 
 class ManifestClass(_Part):
@@ -144,6 +144,8 @@ def read_any_content(root: AnyPath) -> Content | None:
     path = root / FILE
     try:
         content = read_json(read_bytes(path))
+        # As it is written: JSON may name half a character, which no file can hold.
+        json.dumps(content, ensure_ascii=False).encode()
     except FileNotFoundError:
         return None
     except NotADirectoryError:
@@ -193,7 +195,7 @@ def _wrong(error: ValidationError) -> str:
     keys = list(itertools.takewhile(lambda part: isinstance(part, str), first["loc"]))
     if first["type"] == "missing" and len(keys) == len(first["loc"]):
         return f"the key {'.'.join(map(str, keys))} is missing"
-    name = ".".join(map(str, keys[: 2 if keys[0] == "model" else 1]))
+    name = ".".join(map(str, keys[: 2 if keys[:1] == ["model"] else 1]))
     return f"{name} isn't what segpipe run writes ({first['msg']})"[:_MOST_SHOWN]
 
 

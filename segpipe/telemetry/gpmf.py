@@ -58,18 +58,17 @@ def gps9_samples(payload: bytes) -> Samples | None:
         for stream in _streams(payload):
             if "GPS9" in stream:
                 return _decode(stream)
-    except (struct.error, ValueError, KeyError, IndexError):
+    except (struct.error, ValueError, KeyError, IndexError, ArithmeticError):
         return None
     return None
 
 
 def _streams(data: bytes) -> Iterator[dict[str, tuple[str, int, bytes]]]:
-    """The entries of each STRM, whatever device it is of."""
+    """The entries of each STRM, whatever device it is of. Devices hold no devices."""
     for key, entry in _entries(data):
-        if key == "DEVC":
-            yield from _streams(entry[2])
-        elif key == "STRM":
-            yield dict(_entries(entry[2]))
+        for name, stream in _entries(entry[2]) if key == "DEVC" else [(key, entry)]:
+            if name == "STRM":
+                yield dict(_entries(stream[2]))
 
 
 def _entries(data: bytes) -> Iterator[tuple[str, tuple[str, int, bytes]]]:

@@ -73,11 +73,19 @@ def _sentences(path: Path, dropped: Counter[str]) -> Iterator[Any]:
                 except (pynmea2.ParseError, ValueError):
                     sentence = None
                 if sentence is None:
-                    dropped["no NMEA"] += bool(line.strip())
-                elif getattr(sentence, "sentence_type", "") in {"RMC", "GGA", "ZDA"}:
+                    if line.strip():
+                        dropped["no NMEA"] += 1
+                elif _tells(sentence):
                     yield sentence
     except OSError as error:
         raise SourceError(f"{path}: can't be read ({error.strerror})") from None
+
+
+def _tells(sentence: Any) -> bool:
+    """Whether it is an RMC, GGA or ZDA sentence, and not a request for one: that has no values."""
+    return isinstance(sentence, pynmea2.TalkerSentence) and (
+        sentence.sentence_type in {"RMC", "GGA", "ZDA"}
+    )
 
 
 def _date_of(sentence: Any) -> dt.date | None:
@@ -86,7 +94,7 @@ def _date_of(sentence: Any) -> dt.date | None:
     if sentence.sentence_type == "ZDA":
         try:
             return dt.date(int(sentence.year), int(sentence.month), int(sentence.day))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
     return None
 

@@ -23,6 +23,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = ((1e11, 1_000_000), (1e14, 1_000))
 """A number of a time below the first is seconds since 1970 (until the year 5138), below the second
 milliseconds; and the microseconds of one."""
+_TOO_LARGE = 2.0**63
+"""A number of a time from which on its microseconds have no room in 64 bits."""
 
 
 def read_csv(path: Path, columns: dict[str, str], timezone: str | None) -> Track:
@@ -136,8 +138,8 @@ def _time_us(text: str, zone: ZoneInfo | None) -> int:
                 raise _NoZone(text) from None
             time = time.replace(tzinfo=zone)
         return (time - _EPOCH) // timedelta(microseconds=1)
-    if not math.isfinite(number):
-        raise ValueError("a time is a finite number")
+    if not abs(number) < _TOO_LARGE:
+        raise ValueError("a time is a finite number that 64 bits hold")
     return round(number * next((unit for limit, unit in _UNITS if abs(number) < limit), 1))
 
 
