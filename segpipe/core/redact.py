@@ -81,8 +81,20 @@ def shown(url: str) -> str:
     )
     if mark and not hidden:
         query, hidden, _ = query.partition("#")
-        cleaned += mark + "&".join(shown_pair(p) for p in re.split("[&;]", query))
+        cleaned += mark + _shown_query(query, user=bool(at))
     return cleaned + (hidden and f"#{HIDDEN}")
+
+
+def _shown_query(query: str, user: bool) -> str:
+    """The pairs of a query as they may be shown. What stands before an @ may be the end of a
+    password with an unescaped ?: it is hidden where a `user` went before, or where it has no
+    key."""
+    pairs = re.split("[&;]", query)
+    last = max((i for i, pair in enumerate(pairs) if "@" in pair), default=-1)
+    return "&".join(
+        HIDDEN if i <= last and pair and (user or "=" not in pair) else shown_pair(pair)
+        for i, pair in enumerate(pairs)
+    )
 
 
 def shown_pair(text: str) -> str:
