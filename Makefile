@@ -7,7 +7,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 export PREFECT_HOME := $(CURDIR)/.prefect
 export PREFECT_LOGGING_LEVEL ?= WARNING
 
-.PHONY: help demo test test-servers test-slow test-gpu torture cases check coverage clip bench safety-bench queries nothing-new memory verify-bench street docs clean attack
+.PHONY: help demo test test-servers test-slow test-gpu torture cases check coverage clip bench safety-bench queries nothing-new memory verify-bench street docs clean attack fuzz
 help:
 	@echo "make demo       render the sample drive, run the Prefect flow on it, write the overlay video"
 	@echo "make test       the tests (slow proofs excepted)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-gpu   the tests that need a CUDA device"
 	@echo "make torture    runs killed at 120 points, 700 hostile files, cameras that die, a day of streaming (at most 20 min)"
 	@echo "make attack     every attack that the tests know, and whether it was held (at most 10 min)"
+	@echo "make fuzz       made-up input for the parsers of tracks, manifests, masks and addresses, for an hour (SECONDS=N)"
 	@echo "make cases      inputs that once came out wrong: each with its right answer and what segpipe gives (CASES=FOLDER)"
 	@echo "make check      ruff, formatting, mypy, import-linter, and known vulnerabilities of what is installed"
 	@echo "make coverage   lines and branches that the tests reach, and the ten least covered modules (TESTS=FILES)"
@@ -71,6 +72,11 @@ torture: .venv/test
 
 attack: .venv/test
 	$(BIN)/python -m pytest -m attack -q -p tests.attacks.table
+
+# What it finds is kept in .hypothesis, and tried first the next time.
+SECONDS ?= 3600
+fuzz: .venv/test
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # Without CASES the tests' own data: SEGPIPE_TEST_DATA, as tests/conftest.py has it.
 cases: .venv/test
