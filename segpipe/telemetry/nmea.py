@@ -103,7 +103,9 @@ def _fix(moment: Moment) -> dict[str, Any] | str:
 
 
 def _number(sentence: Any, name: str) -> float:
+    """A value of a sentence; NaN where it has none, or none that is finite."""
     try:
-        return float(getattr(sentence, name))
+        value = float(getattr(sentence, name))
     except (AttributeError, TypeError, ValueError):
         return math.nan
+    return value if math.isfinite(value) else math.nan

@@ -88,6 +88,8 @@ def test_any_bytes_give_a_track_or_a_source_error(content: bytes) -> None:
 @given(st.lists(_lines, max_size=8))
 @example([sentence("GPGPQ,RMC")])  # a request for a sentence raised AttributeError
 @example([sentence(f"GPZDA,120000.00,23,03,{10**30},00,00"), sentence(GGA)])  # OverflowError
+@example([sentence(RMC.replace("022.4", "inf"))])  # an infinite speed in the track
+@example([sentence(GGA.replace("545.4", "1e999")), sentence(RMC)])  # an infinite altitude
 @example(["", sentence(RMC)])  # an empty line was counted as a kind of dropped line, 0 times
 def test_odd_sentences_give_a_track_or_a_source_error(lines: list[str]) -> None:
     read("\n".join(lines).encode("ascii", "replace"))
