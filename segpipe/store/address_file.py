@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segpipe.core.errors import DatasetError
-from segpipe.runtime.files.atomic import atomic_write, make_folder
+from segpipe.runtime.files.atomic import atomic_write, make_folder, unfinished_name
 from segpipe.runtime.files.listing import FileState, list_states
-from segpipe.runtime.files.paths import AnyPath, is_local
+from segpipe.runtime.files.paths import AnyPath, is_local, list_names, remove
 from segpipe.sources import source_of
 from segpipe.store.address import Address, key_of
 from segpipe.store.addresses import Addresses
@@ -69,12 +69,16 @@ def address_table(rows: list[Address]) -> pa.Table:
 
 
 def write_addresses(root: AnyPath, addresses: Addresses) -> None:
-    """Write the table, aside and renamed. Raises DatasetError where a folder is in the way."""
+    """Write the table, aside and renamed; what a killed writer left goes. The dataset must be held.
+    Raises DatasetError where a folder is in the way."""
     table = address_table(addresses.rows())
     make_folder(root / FOLDER)
     path = root / FOLDER / FILE
     if is_local(path) and path.is_dir():
         raise DatasetError(f"{path}: a folder of this name is in the way; move it elsewhere")
+    for name in list_names(root / FOLDER):
+        if unfinished_name(name) == FILE:
+            remove(root / FOLDER / name)
     with atomic_write(path) as file:
         pq.write_table(table, file, compression="zstd")
         check_held(root)

@@ -54,6 +54,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert load_addresses(tmp_path, []).rows() == Addresses(rows).rows()
 
 
+def test_what_a_killed_writer_left_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "addresses"
+    folder.mkdir()
+    (folder / ".addresses.parquet.0123456789abcdef.tmp").write_bytes(b"half")
+    (folder / "notes.tmp").write_text("the user's own")
+    write(tmp_path, Addresses([]))
+    assert sorted(p.name for p in folder.iterdir()) == ["addresses.parquet", "notes.tmp"]
+
+
 def test_the_latest_address() -> None:
     known = Addresses([address("aa", "/1", 5), address("aa", "/2", 7), address("bb", "/1", 9)])
     assert (known.latest("aa"), known.latest("bb"), known.latest("cc")) == ("/2", "/1", "")
