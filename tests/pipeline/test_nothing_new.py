@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from segpipe.inference.models.own_files import own_files
 from segpipe.pipeline import prepare
 from segpipe.sources import identity, settling
 from segpipe.store.address_file import read_addresses
@@ -175,3 +176,11 @@ def test_a_run_by_itself_makes_the_same_dataset_whichever_way_it_goes(
     again = run(card, out=out)
     assert (again.frames, again.frames_before, again.failed_before) == (0, 16, 1)
     assert len(loads) == 1
+
+
+def test_what_lies_in_the_working_folder_is_no_file_of_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("of somebody")
+    monkeypatch.chdir(tmp_path)
+    assert own_files("fake:") == []

@@ -53,6 +53,7 @@ def write(tmp_path: Path, **over: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_simple_cnn_learns_the_sample_drive(tmp_path: Path) -> None:
     """A minute of the article's network beats the majority class by far: mean IoU 30 % (a guess
     gives 3 %)."""

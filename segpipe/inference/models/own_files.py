@@ -15,6 +15,8 @@ def own_files(source: str) -> list[Path]:
     if scheme == "builtin":
         return _in_folder(BUILTIN / name)
     path, _, query = (name if colon else source).partition("?")
+    if not path:
+        return []  # not those of the working folder
     options = dict(parse_qsl(query))
     named = [Path(options[key]).expanduser() for key in ("weights", "classes") if key in options]
     return sorted([*_in_folder(Path(path).expanduser()), *named])
